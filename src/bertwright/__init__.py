@@ -1,0 +1,50 @@
+"""bertwright: one tool for the whole life of a BERT.
+
+The public names are imported when they are first used, so that `import bertwright` is quick and pulls in no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bertwright.config import FinetuneRecipe as FinetuneRecipe
+    from bertwright.config import PretrainRecipe as PretrainRecipe
+    from bertwright.config import load_recipe as load_recipe
+    from bertwright.doctor import examine as examine
+    from bertwright.errors import UserError as UserError
+    from bertwright.evaluate import evaluate as evaluate
+    from bertwright.finetune import finetune as finetune
+    from bertwright.predict import Predictor as Predictor
+    from bertwright.predict import fill as fill
+    from bertwright.prepare import prepare as prepare
+    from bertwright.pretrain import pretrain as pretrain
+    from bertwright.report import write_report as write_report
+    from bertwright.store import Store as Store
+    from bertwright.tokenizer import Tokenizer as Tokenizer
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "FinetuneRecipe": "config",
+    "PretrainRecipe": "config",
+    "load_recipe": "config",
+    "examine": "doctor",
+    "UserError": "errors",
+    "evaluate": "evaluate",
+    "finetune": "finetune",
+    "Predictor": "predict",
+    "fill": "predict",
+    "prepare": "prepare",
+    "pretrain": "pretrain",
+    "write_report": "report",
+    "Store": "store",
+    "Tokenizer": "tokenizer",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605  (the names come from the table above)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'bertwright' has no attribute {name!r}")
+    return getattr(import_module(f"bertwright.{_HOMES[name]}"), name)

@@ -1,0 +1,314 @@
+"""From a store to batches: which samples, in which order, how they share rows, and the tensors in the end.
+
+Everything is a function of (seed, epoch, index): there is no state to lose, no list of all samples, and going on at
+step 100,000 costs as much as at step 0.
+
+    plan(store, length) -> samples, numbered 0..num_samples-1
+    permute(indexes)    -> their order in an epoch, by a keyed permutation
+    pack(sequences)     -> Rows (numpy): several short sequences share a row, their tokens do not see each other
+    Rows.batch()        -> Batch (torch)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bertwright.store import Store
+from bertwright.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Segments = tuple[np.ndarray, ...]
+"""The token ids of one sequence, without special tokens: one segment, or two."""
+
+IGNORED = -1
+"""Label of what is not asked."""
+
+
+@dataclass(frozen=True)
+class SpecialTokens:
+    """The ids that frame and corrupt sequences."""
+
+    pad: int
+    cls: int
+    sep: int
+    mask: int
+    ordinary: np.ndarray
+    """All other ids: those that may be masked, or stand in for another one."""
+
+    @classmethod
+    def of(cls, tokenizer: Tokenizer) -> "SpecialTokens":
+        """The special tokens of a tokenizer."""
+        ordinary = np.setdiff1d(np.arange(tokenizer.vocabulary_size), tokenizer.special_ids)
+        return cls(tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, ordinary)
+
+
+# ---------------------------------------------------------------------------------------------- random numbers
+
+
+def _mix(values: np.ndarray) -> np.ndarray:
+    """The finalizer of splitmix64 (Steele et al. 2014): a bijection of 64-bit numbers whose output looks random."""
+    values = values + np.uint64(0x9E3779B97F4A7C15)
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def hashed(*keys: int | np.ndarray) -> np.ndarray:
+    """Random 64-bit numbers that are a function of the keys alone.
+
+    Args:
+        keys: non-negative numbers, or arrays of them that broadcast together.
+
+    Returns:
+        uint64, of the keys' common shape (at least one dimension).
+    """
+    state = np.zeros(1, dtype=np.uint64)
+    for key in keys:
+        state = _mix(state ^ np.atleast_1d(np.asarray(key)).astype(np.uint64))
+    return state
+
+
+def uniforms(*keys: int | np.ndarray) -> np.ndarray:
+    """Like `hashed`, as float64 in [0, 1)."""
+    return (hashed(*keys) >> np.uint64(11)) * (1.0 / (1 << 53))
+
+
+def permute(indexes: np.ndarray, size: int, *keys: int) -> np.ndarray:
+    """A keyed permutation of 0..size-1, evaluated at `indexes` (a Feistel network with cycle walking).
+
+    Args:
+        indexes: integers in 0..size-1.
+        size: how many numbers are permuted.
+        keys: non-negative numbers, for example seed and epoch.
+
+    Returns:
+        int64, of the shape of `indexes`.
+    """
+    assert size > 0
+    half = np.uint64(max(1, -(-(size - 1).bit_length() // 2)))
+    mask = (np.uint64(1) << half) - np.uint64(1)
+    values = np.asarray(indexes).astype(np.uint64)
+    outside = np.ones(values.shape, dtype=bool)
+    while outside.any():  # a number that leaves the range walks on along its cycle until it comes back
+        walking = values[outside]
+        left, right = walking >> half, walking & mask
+        for turn in range(4):
+            left, right = right, left ^ (hashed(*keys, turn, right) & mask)
+        values[outside] = (left << half) | right
+        outside = values >= np.uint64(size)
+    return values.astype(np.int64)
+
+
+# ---------------------------------------------------------------------------------------------- samples of a store
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where the samples of one side of a store (training or held-out) begin: pieces of single documents.
+
+    A document of n tokens gives ceil(n / room) samples of nearly equal length, room being what special tokens leave.
+    """
+
+    store: Store
+    documents: np.ndarray
+    """Numbers of the documents on this side."""
+    first_sample: np.ndarray
+    """Number of the first sample of each of these documents, and the end."""
+    room: int
+    """Tokens that a sample can hold at most, special tokens excluded."""
+
+    @property
+    def num_samples(self) -> int:
+        """How many samples there are in one epoch."""
+        return int(self.first_sample[-1])
+
+    def pieces(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Document number, first token and end token (in the store) of samples, each [S]."""
+        place = np.searchsorted(self.first_sample, samples, side="right") - 1
+        document = self.documents[place]
+        offsets = self.store.documents["token_offset"]
+        begin = offsets[document].astype(np.int64)
+        size = offsets[document + 1].astype(np.int64) - begin
+        parts = self.first_sample[place + 1] - self.first_sample[place]
+        part = samples - self.first_sample[place]
+        return document, begin + size * part // parts, begin + size * (part + 1) // parts
+
+    def mean_length(self) -> float:
+        """Mean number of tokens of a sample, special tokens excluded."""
+        offsets = self.store.documents["token_offset"].astype(np.int64)
+        sizes = offsets[self.documents + 1] - offsets[self.documents]
+        return float(sizes.sum() / max(1, self.num_samples))
+
+
+def plan(store: Store, room: int, *, held_out: bool) -> Plan:
+    """The samples of the training side or of the held-out side of a store."""
+    entries = store.documents[:-1]
+    sizes = np.diff(store.documents["token_offset"].astype(np.int64))
+    documents = np.flatnonzero((entries["held_out"].astype(bool) == held_out) & (sizes > 0))
+    counts = -(-sizes[documents] // room)
+    return Plan(store, documents, np.concatenate([[0], np.cumsum(counts)]), room)
+
+
+# ---------------------------------------------------------------------------------------------- rows
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Sequences laid out in rows, in numpy; what an objective corrupts."""
+
+    input_ids: np.ndarray
+    """[B, L]."""
+    segment_ids: np.ndarray
+    """[B, L], 0 or 1."""
+    position_ids: np.ndarray
+    """[B, L], counted from 0 in each sequence."""
+    sequence_ids: np.ndarray
+    """[B, L], 1..S, 0 for padding."""
+    labels: np.ndarray
+    """[B, L], the token asked at a position, or IGNORED."""
+    sequence_starts: np.ndarray
+    """[S], position of each sequence's first token in the flattened rows."""
+    sequence_labels: np.ndarray
+    """[S], class or pair label, or IGNORED."""
+    sample_ids: np.ndarray
+    """[S], number of the sample."""
+
+    def part(self, rank: int, of: int) -> "Rows":
+        """Rows rank, rank + of, rank + 2 of, ... as a batch of their own."""
+        length = self.input_ids.shape[1]
+        row, column = np.divmod(self.sequence_starts, length)
+        mine = row % of == rank
+        number = np.zeros(len(mine) + 1, dtype=self.sequence_ids.dtype)
+        number[1:][mine] = np.arange(1, mine.sum() + 1)
+        return Rows(
+            input_ids=self.input_ids[rank::of],
+            segment_ids=self.segment_ids[rank::of],
+            position_ids=self.position_ids[rank::of],
+            sequence_ids=number[self.sequence_ids[rank::of]],
+            labels=self.labels[rank::of],
+            sequence_starts=(row[mine] // of) * length + column[mine],
+            sequence_labels=self.sequence_labels[mine],
+            sample_ids=self.sample_ids[mine],
+        )
+
+    def batch(self, device: Any = "cpu") -> "Batch":
+        """The same as tensors."""
+        import torch
+
+        def tensor(array: np.ndarray) -> "Tensor":
+            return torch.from_numpy(np.ascontiguousarray(array, dtype=np.int64)).to(device)
+
+        masked = np.flatnonzero(self.labels != IGNORED)
+        return Batch(
+            input_ids=tensor(self.input_ids),
+            segment_ids=tensor(self.segment_ids),
+            position_ids=tensor(self.position_ids),
+            sequence_ids=tensor(self.sequence_ids),
+            masked_positions=tensor(masked),
+            labels=tensor(self.labels.ravel()[masked]),
+            sequence_starts=tensor(self.sequence_starts),
+            sequence_labels=tensor(self.sequence_labels),
+            sample_ids=self.sample_ids,
+            num_tokens=int((self.sequence_ids > 0).sum()),
+        )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the model gets, as tensors; shapes as in Rows, masked positions and their labels as [N]."""
+
+    input_ids: "Tensor"
+    segment_ids: "Tensor"
+    position_ids: "Tensor"
+    sequence_ids: "Tensor"
+    masked_positions: "Tensor"
+    labels: "Tensor"
+    sequence_starts: "Tensor"
+    sequence_labels: "Tensor"
+    sample_ids: np.ndarray
+    num_tokens: int
+
+    @property
+    def inputs(self) -> tuple["Tensor", "Tensor", "Tensor", "Tensor"]:
+        """What every encoder takes."""
+        return self.input_ids, self.segment_ids, self.position_ids, self.sequence_ids
+
+
+def pack(
+    sequences: Sequence[Segments],
+    special: SpecialTokens,
+    *,
+    length: int,
+    sample_ids: np.ndarray | None = None,
+    sequence_labels: np.ndarray | None = None,
+    share_rows: bool = True,
+) -> Rows:
+    """Frame sequences as [CLS] A [SEP] or [CLS] A [SEP] B [SEP] and lay them out in rows.
+
+    Args:
+        sequences: token ids without special tokens; each fits into a row.
+        special: the framing tokens.
+        length: L.
+        sample_ids: [S], numbers of the samples.
+        sequence_labels: [S], class or pair labels.
+        share_rows: let short sequences share a row (best fit, longest first); otherwise a row each.
+    """
+    total = len(sequences)
+    sizes = np.array([sum(map(len, segments)) + len(segments) + 1 for segments in sequences], dtype=np.int64)
+    assert total > 0 and sizes.max() <= length, "a sequence is longer than a row"
+    row, column = _best_fit(sizes, length) if share_rows else (np.arange(total), np.zeros(total, dtype=np.int64))
+    order = np.lexsort((column, row))  # number the sequences along the rows
+    starts = (row * length + column)[order]
+    shape = (int(row.max()) + 1, length)
+    input_ids = np.full(shape, special.pad, dtype=np.int32)
+    segment_ids, position_ids, sequence_ids = (np.zeros(shape, dtype=np.int32) for _ in range(3))
+    frame_cls, frame_sep = np.array([special.cls], dtype=np.int32), np.array([special.sep], dtype=np.int32)
+    for number, (start, index) in enumerate(zip(starts, order, strict=True), start=1):
+        segments = sequences[index]
+        parts: list[np.ndarray] = [frame_cls]
+        for segment in segments:
+            parts += [segment, frame_sep]
+        end = start + sizes[index]
+        input_ids.ravel()[start:end] = np.concatenate(parts)
+        position_ids.ravel()[start:end] = np.arange(sizes[index])
+        sequence_ids.ravel()[start:end] = number
+        if len(segments) == 2:
+            segment_ids.ravel()[start + len(segments[0]) + 2 : end] = 1
+    ignored = np.full(total, IGNORED, dtype=np.int64)
+    return Rows(
+        input_ids=input_ids,
+        segment_ids=segment_ids,
+        position_ids=position_ids,
+        sequence_ids=sequence_ids,
+        labels=np.full(shape, IGNORED, dtype=np.int32),
+        sequence_starts=starts,
+        sequence_labels=ignored if sequence_labels is None else np.asarray(sequence_labels, dtype=np.int64)[order],
+        sample_ids=(np.arange(total) if sample_ids is None else np.asarray(sample_ids))[order],
+    )
+
+
+def _best_fit(sizes: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column of each sequence: longest first, into the fullest row that still has room."""
+    rows = np.zeros(len(sizes), dtype=np.int64)
+    columns = np.zeros(len(sizes), dtype=np.int64)
+    by_room: list[list[int]] = [[] for _ in range(length + 1)]  # room left -> rows with just that room
+    num_rows = 0
+    for index in np.argsort(-sizes, kind="stable"):
+        size = int(sizes[index])
+        room = next((r for r in range(size, length + 1) if by_room[r]), None)
+        if room is None:
+            row, room, num_rows = num_rows, length, num_rows + 1
+        else:
+            row = by_room[room].pop()
+        rows[index], columns[index] = row, length - room
+        by_room[room - size].append(row)
+    return rows, columns
+
+
+def with_labels(rows: Rows, input_ids: np.ndarray, labels: np.ndarray) -> Rows:
+    """The same rows with corrupted tokens and the labels asked for them."""
+    return replace(rows, input_ids=input_ids, labels=labels)

@@ -1,0 +1,185 @@
+"""Checkpoints: a Hugging Face model folder, and beside it what a run needs to go on.
+
+config.json  model.safetensors  tokenizer.json  tokenizer_config.json  bertwright.json  README.md
+train.pt     (optimizer, position, random state; only in checkpoints that a run goes on from)
+"""
+
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import safetensors
+import safetensors.torch
+import torch
+from torch import Tensor, nn
+
+from bertwright.config import ModelConfig
+from bertwright.errors import UserError
+from bertwright.model import hub
+from bertwright.run import atomic_folder, read_json, write_json, write_text
+from bertwright.tokenizer import Tokenizer
+
+FORMAT = 1
+"""Version of bertwright.json."""
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a checkpoint says of itself beside its weights."""
+
+    config: ModelConfig
+    architecture: str
+    """The `transformers` class that reads it whole."""
+    facts: dict[str, Any]
+    """What only this project needs (pair objective, pooling, task, ...), for bertwright.json."""
+    labels: list[str] | None = None
+    """Names of the classes."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint that was read."""
+
+    folder: Path
+    config: ModelConfig
+    weights: dict[str, Tensor]
+    unknown: list[str]
+    """Names of weights that this project has no place for."""
+    tokenizer: Tokenizer
+    facts: dict[str, Any]
+    labels: list[str] | None
+
+
+def save_checkpoint(
+    folder: Path, model: nn.Module, tokenizer: Tokenizer, description: Description, state: dict[str, Any] | None = None
+) -> None:
+    """Write a checkpoint folder atomically.
+
+    Args:
+        folder: where; an existing checkpoint there is replaced when the new one is whole.
+        model: its weights are saved in float32 under their Hugging Face names.
+        tokenizer: saved with it.
+        description: configuration, architecture, labels and facts.
+        state: for train.pt.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    weights = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
+    with atomic_folder(folder) as aside:
+        safetensors.torch.save_file(hub.weights_to_hub(weights), aside / "model.safetensors", metadata={"format": "pt"})
+        config = hub.config_to_hub(
+            description.config,
+            architecture=description.architecture,
+            pad_id=tokenizer.pad_id,
+            labels=description.labels,
+        )
+        write_json(aside / "config.json", config)
+        tokenizer.save(aside)
+        facts = {
+            "format": FORMAT,
+            "layout": description.config.layout,
+            "alphabet": tokenizer.alphabet,
+            **description.facts,
+        }
+        write_json(aside / "bertwright.json", facts)
+        write_text(aside / "README.md", _card(model, description))
+        if state is not None:
+            torch.save(state, aside / "train.pt")
+
+
+def load_checkpoint(folder: str | Path) -> Checkpoint:
+    """Read a checkpoint folder: ours, or one that `transformers` wrote.
+
+    Raises:
+        UserError: it is no checkpoint, is damaged, or holds a model of another family.
+    """
+    folder = Path(folder)
+    if not (folder / "config.json").exists():
+        raise UserError(
+            "this is no checkpoint", file=folder, expected="a folder with config.json and model.safetensors"
+        )
+    values = read_json(folder / "config.json")
+    weights, unknown = hub.weights_from_hub(_read_weights(folder / "model.safetensors"))
+    labels = values.get("id2label")
+    facts_file = folder / "bertwright.json"
+    return Checkpoint(
+        folder=folder,
+        config=hub.config_from_hub(values, folder / "config.json"),
+        weights=weights,
+        unknown=unknown,
+        tokenizer=Tokenizer.load(folder),
+        facts=read_json(facts_file) if facts_file.exists() else {},
+        labels=[labels[str(number)] for number in range(len(labels))] if labels else None,
+    )
+
+
+def _read_weights(path: Path) -> dict[str, Tensor]:
+    if not path.exists():
+        raise UserError("the weights are missing", file=path, expected="model.safetensors beside config.json")
+    try:
+        return safetensors.torch.load_file(path)
+    except safetensors.SafetensorError as error:
+        raise UserError(
+            f"the weights cannot be read ({error})",
+            file=path,
+            expected="a whole safetensors file",
+            advice="the file is damaged: use another checkpoint of the run, or copy it anew",
+        ) from None
+
+
+def load_weights(model: nn.Module, checkpoint: Checkpoint) -> list[str]:
+    """Put a checkpoint's weights into a model; parts that it lacks keep their drawn weights.
+
+    Returns:
+        Names of the parameters that the checkpoint has no weights for.
+
+    Raises:
+        UserError: a weight has another shape.
+    """
+    fresh = []
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            weight = checkpoint.weights.get(name)
+            if weight is None:
+                fresh.append(name)
+            elif weight.shape != parameter.shape:
+                raise UserError(
+                    f"the weight {name} has shape {list(weight.shape)}",
+                    expected=f"{list(parameter.shape)}, as config.json says",
+                    advice="config.json and model.safetensors do not belong together",
+                    file=checkpoint.folder,
+                )
+            else:
+                parameter.copy_(weight)
+    return fresh
+
+
+def read_state(folder: Path) -> dict[str, Any]:
+    """Read train.pt; no code in it is run.
+
+    Raises:
+        UserError: it is missing or damaged.
+    """
+    path = folder / "train.pt"
+    try:
+        return torch.load(path, weights_only=True)
+    except FileNotFoundError:
+        raise UserError("no training can go on from here", file=path, expected="a checkpoint with train.pt") from None
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"the training state cannot be read ({error})",
+            file=path,
+            advice="the file is damaged: remove this checkpoint's folder, the run goes on from the one before it",
+        ) from None
+
+
+def _card(model: nn.Module, description: Description) -> str:
+    config = description.config
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    facts = "".join(f"- {name}: {value}\n" for name, value in description.facts.items())
+    return (
+        f"---\nlibrary_name: transformers\n---\n\n# {description.architecture}\n\n"
+        f"A BERT made with bertwright: {config.layers} layers, width {config.width}, {config.heads} heads, "
+        f"vocabulary {config.vocabulary_size}, {parameters:,} parameters.\n\n{facts}\n"
+        f"`transformers` reads it by `{description.architecture}.from_pretrained(folder)`.\n"
+    )

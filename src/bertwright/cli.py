@@ -1,0 +1,375 @@
+"""The command line: parse, call one function, print. Nothing else in the project prints.
+
+People's output goes to standard error through rich; with --json, one JSON object comes last on standard output.
+Exit codes: 0 done, 1 a user's error, 2 usage, 130 interrupted.
+"""
+
+import functools
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="bertwright",
+    help="One tool for the whole life of a BERT: pre-train, fine-tune, use, understand.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    rich_markup_mode=None,  # plain help answers at once: drawing it costs as much as all the rest
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe (TOML).")]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Settings that win over the recipe's.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
+PrintRecipe = Annotated[bool, typer.Option("--print-recipe", help="Print the recipe with all its values, and stop.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run from its last checkpoint.")]
+TextColumn = Annotated[str, typer.Option("--text-column", help="Column that holds the text.")]
+LabelColumn = Annotated[str, typer.Option("--label-column", help="Column that holds the label.")]
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
+
+
+def command(function: Callable[..., None]) -> Callable[..., None]:
+    """Register a command, and turn what goes wrong in it into a message and an exit code."""
+
+    @functools.wraps(function)
+    def guarded(*arguments: Any, **options: Any) -> None:
+        from bertwright.errors import Interrupted, UserError
+
+        try:
+            function(*arguments, **options)
+        except UserError as error:
+            _fail(error)
+        except OSError as error:
+            if isinstance(error, BrokenPipeError):
+                raise
+            _fail(
+                UserError(
+                    f"the system refused: {error.strerror or error}",
+                    file=error.filename,
+                    expected="a readable input, and an output folder with space and write permission",
+                    advice="mend that and give the command again; a run that had begun goes on by --resume",
+                )
+            )
+        except (Interrupted, KeyboardInterrupt) as stop:
+            _say(f"[yellow]{stop or 'interrupted'}[/]")
+            raise typer.Exit(130) from None
+
+    return app.command()(guarded)
+
+
+@command
+def demo(
+    folder: Annotated[str, typer.Option("--run", help="Folder for everything that the demo makes.")] = "runs/demo",
+    minutes: Annotated[float | None, typer.Option(help="Minutes of pre-training.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the split and of all training.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """The main job end to end, on real reviews, in minutes, with a report."""
+    from bertwright.demo import demo as run_demo
+
+    with _stages() as (say, progress):
+        result = run_demo(folder, minutes=minutes, seed=seed, say=say, progress=progress)
+    _say(
+        f"accuracy on {result['examples']['test']:,} held-out reviews, learnt from {result['examples']['train']}:\n"
+        f"  pre-trained  [bold green]{result['pretrained']['accuracy']:.3f}[/]\n"
+        f"  from scratch {result['scratch']['accuracy']:.3f}   (same labels, steps and schedule)\n"
+        f"  linear model {result['linear']['accuracy']:.3f}   (character 1- and 2-grams)\n"
+        f"the report shows why pre-training matters: [bold]{Path(folder) / 'report.html'}[/]"
+    )
+    _json(result, as_json)
+
+
+@command
+def doctor(
+    files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Files to look at; several: what they share.")],
+    text_column: Annotated[str | None, typer.Option("--text-column", help="Column that holds the text.")] = None,
+    label_column: Annotated[str | None, typer.Option("--label-column", help="Column that holds the label.")] = None,
+    tokenizer: Annotated[str | None, typer.Option(help="A folder with a tokenizer, to count in tokens.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Look at data before training: encoding, duplicates, lengths, labels, overlaps, expected first losses."""
+    from bertwright.doctor import examine
+    from bertwright.tokenizer import Tokenizer
+
+    loaded = Tokenizer.load(Path(tokenizer)) if tokenizer else None
+    page = examine(files, text_column=text_column, label_column=label_column, tokenizer=loaded)
+    _print_page(page)
+    _json(page, as_json)
+
+
+@command
+def prepare(
+    recipe: RecipePath, overrides: Overrides = None, as_json: Json = False, print_recipe: PrintRecipe = False
+) -> None:
+    """Turn a corpus into a tokenizer and a store."""
+    from bertwright.config import PretrainRecipe, load_recipe
+    from bertwright.prepare import prepare as run_prepare
+
+    loaded = load_recipe(PretrainRecipe, recipe, overrides)
+    if print_recipe:
+        _print_recipe(loaded)
+        return
+    with _stages() as (_, progress):
+        result = run_prepare(loaded, progress=progress.counter)
+    _print_page(result["page"])
+    _say(f"the store is in [bold]{loaded.store}[/]")
+    _json(result, as_json)
+
+
+@command
+def pretrain(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    resume: Resume = False,
+    as_json: Json = False,
+    print_recipe: PrintRecipe = False,
+) -> None:
+    """Pre-train an encoder on a store (which is prepared first if it is missing)."""
+    from bertwright.config import PretrainRecipe, load_recipe
+    from bertwright.pretrain import pretrain as run_pretrain
+
+    loaded = load_recipe(PretrainRecipe, recipe, overrides)
+    if print_recipe:
+        _print_recipe(loaded)
+        return
+    with _stages() as (_, progress):
+        result = run_pretrain(loaded, resume=resume, progress=progress.steps, preparing=progress.counter)
+    _say(
+        f"loss {result['first_loss']:.3f} at first (expected {result['expected_first_loss']:.3f}), "
+        f"held out {result['best']:.3f} at best (frequencies alone: {result['unigram_entropy']:.3f}); "
+        f"{result['tokens_per_second']:,.0f} tokens/s"
+    )
+    _report(loaded.run)
+    _json(result, as_json)
+
+
+@command
+def finetune(
+    recipe: RecipePath,
+    overrides: Overrides = None,
+    resume: Resume = False,
+    as_json: Json = False,
+    print_recipe: PrintRecipe = False,
+) -> None:
+    """Fine-tune a checkpoint on labelled examples."""
+    from bertwright.config import FinetuneRecipe, load_recipe
+    from bertwright.finetune import finetune as run_finetune
+
+    loaded = load_recipe(FinetuneRecipe, recipe, overrides)
+    if print_recipe:
+        _print_recipe(loaded)
+        return
+    with _stages() as (_, progress):
+        result = run_finetune(loaded, resume=resume, progress=progress.steps)
+    for warning in result["warnings"]:
+        _say(f"[yellow]{warning}[/]")
+    for side in ("development", "test"):
+        if side in result:
+            _print_scores(side, result[side])
+    _report(loaded.run)
+    _json(result, as_json)
+
+
+@command
+def evaluate(
+    run: Annotated[str, typer.Argument(help="A run, or a checkpoint folder.")],
+    data: Annotated[str, typer.Option(help="Labelled examples: csv, tsv or jsonl.")],
+    text_column: TextColumn = "text",
+    label_column: LabelColumn = "label",
+    as_json: Json = False,
+) -> None:
+    """Score a fine-tuned model by the task's official metrics."""
+    from bertwright.evaluate import evaluate as run_evaluate
+
+    result = run_evaluate(run, data, text_column=text_column, label_column=label_column)
+    _print_scores(data, result)
+    _json(result, as_json)
+
+
+@command
+def predict(
+    run: Annotated[str, typer.Argument(help="A run, or a checkpoint folder.")],
+    source: Annotated[str, typer.Option("--input", help="csv, tsv or jsonl; - for a text a line on standard input.")],
+    target: Annotated[str, typer.Option("--output", help="csv, tsv or jsonl; - for jsonl on standard output.")],
+    text_column: TextColumn = "text",
+    as_json: Json = False,
+) -> None:
+    """Predict the label of every row; order and other columns are kept."""
+    from bertwright.predict import predict as run_predict
+
+    result = run_predict(run, source, target, text_column=text_column)
+    _say(f"{result['rows']:,} rows predicted, {result['truncated']:,} of them cut to the model's length: {target}")
+    _json(result, as_json)
+
+
+@command
+def fill(
+    model: Annotated[str, typer.Argument(help="A pre-training run, or a checkpoint folder.")],
+    texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Texts with [MASK] in them.")],
+    top: Annotated[int, typer.Option(help="Candidates per mask.", min=1)] = 5,
+    as_json: Json = False,
+) -> None:
+    """The most likely tokens for each [MASK], with probabilities."""
+    from rich.markup import escape
+
+    from bertwright.predict import fill as run_fill
+
+    answers = run_fill(model, texts, top)
+    for answer in answers:
+        candidates = "  ".join(f"{escape(c['token'])} {c['probability']:.3f}" for c in answer["candidates"])
+        _say(f"{escape(answer['text'])}  [dim]mask {answer['mask'] + 1}[/]  {candidates}")
+    _json({"texts": answers}, as_json)
+
+
+@command
+def report(
+    sources: Annotated[list[str], typer.Argument(metavar="RUN_OR_RESULTS...", help="Run folders, or folders of runs.")],
+    out: Annotated[str, typer.Option(help="The page to write.")] = "report.html",
+) -> None:
+    """Draw runs and results as one self-contained HTML page."""
+    from bertwright.report import write_report
+
+    _say(f"the report: [bold]{write_report([Path(source) for source in sources], Path(out))}[/]")
+
+
+@command
+def inspect(
+    path: Annotated[str, typer.Argument(help="A store, a checkpoint or a run.")],
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read everything and compare it with the checksums.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """What a store, checkpoint or run is."""
+    from rich.markup import escape
+
+    from bertwright.inspection import inspect as run_inspect
+
+    result = run_inspect(path, verify=verify)
+    for key, value in result.items():
+        _say(f"[dim]{key:>20}[/]  {escape(str(value))}")
+    _json(result, as_json)
+
+
+# ---------------------------------------------------------------------------------------------- printing
+
+
+@functools.cache
+def _console() -> Any:
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False)
+
+
+def _say(text: str) -> None:
+    _console().print(text)
+
+
+def _fail(error: Exception) -> None:
+    from rich.markup import escape
+
+    _say(f"[bold red]error:[/] {escape(str(error))}")
+    raise typer.Exit(1)
+
+
+def _json(result: dict[str, Any], wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+
+
+def _print_recipe(recipe: Any) -> None:
+    from bertwright.config import dump_recipe
+
+    sys.stdout.write(dump_recipe(recipe))
+
+
+def _report(run: str) -> None:
+    from bertwright.config import expand
+    from bertwright.report import write_report
+
+    folder = expand(run)
+    _say(f"the report: [bold]{write_report([folder], folder / 'report.html')}[/]")
+
+
+def _print_scores(name: str, scores: dict[str, Any]) -> None:
+    metrics = "  ".join(f"{metric} [bold]{value:.4f}[/]" for metric, value in scores["metrics"].items())
+    _say(f"{name}: {scores['examples']:,} examples  {metrics}")
+
+
+class _Bars:
+    """Progress bars of the stages of a command: counted work (files, bytes) and training steps."""
+
+    def __init__(self, bars: Any) -> None:
+        self._bars = bars
+        self._tasks: dict[str, Any] = {}
+
+    def counter(self, stage: str, done: int, total: int | None) -> None:
+        """Show that `done` of `total` units of a stage are done."""
+        self._bars.update(self._task(stage), completed=done, total=total, detail=f"{done:,}")
+
+    def steps(self, record: dict[str, Any]) -> None:
+        """Show a training step."""
+        detail = f"step {record['step']:,}  loss {record['loss']:.3f}  {record['tokens_per_second']:,.0f} tokens/s"
+        left = f"  {_clock(record['seconds_left'])} left"
+        self._bars.update(self._task("training"), completed=record["progress"], total=1.0, detail=detail + left)
+        if "evaluation" in record:
+            values = "  ".join(f"{name} {value:.4f}" for name, value in record["evaluation"].items())
+            self._bars.console.print(f"[dim]step {record['step']:,}  evaluation  {values}[/]")
+        if record["progress"] >= 1.0:
+            self._tasks.pop("training", None)
+
+    def _task(self, stage: str) -> Any:
+        if stage not in self._tasks:
+            self._tasks[stage] = self._bars.add_task(stage, total=None, detail="")
+        return self._tasks[stage]
+
+
+@contextmanager
+def _stages() -> Iterator[tuple[Callable[[str], None], _Bars]]:
+    """A function that says what happens now, and progress bars below it."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[detail]}"))
+    with Progress(*columns, TimeElapsedColumn(), console=_console(), refresh_per_second=4) as bars:
+        yield _say, _Bars(bars)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _print_page(page: dict[str, Any]) -> None:
+    """The doctor's page, for a terminal."""
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("file", "records", "characters", "duplicates", "empty", box=None, header_style="dim")
+    for entry in page["files"]:
+        table.add_row(
+            escape(entry["file"]),
+            *(f"{entry.get(key, 0):,}" for key in ("records", "characters", "duplicates", "empty")),
+        )
+    _console().print(table)
+    losses = "unigram_entropy", "uniform_loss", "expected_first_loss"
+    _say(
+        "  ".join(f"[dim]{name.replace('_', ' ')}[/] {page[name]:.3f}" for name in losses if page.get(name) is not None)
+    )
+    for pair in page.get("shared", []):
+        _say(f"[yellow]shared:[/] {escape(json.dumps(pair, ensure_ascii=False))}")
+    for warning in page["warnings"]:
+        colour = "yellow" if warning["level"] == "warning" else "dim"
+        _say(f"[{colour}]{warning['level']}:[/] {escape(warning['text'])}")

@@ -1,0 +1,381 @@
+"""Every settings class, and recipe TOML in and out. No torch here.
+
+A recipe is a TOML file with one section per class below. `load_recipe` reads it, applies overrides of the form
+`section.key=value`, and says which known key an unknown one comes nearest to.
+"""
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bertwright.errors import UserError
+
+
+class Settings(BaseModel):
+    """Base of all settings: unknown keys are refused, values cannot change after they were read."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class CorpusSettings(Settings):
+    """[corpus]: where the text is and how it becomes records."""
+
+    files: list[str]
+    """Files, folders or glob patterns; $VARIABLES are expanded; .gz, .xz and .zst are read as they are."""
+    reader: Literal["documents", "sentences", "lines", "table", "symbols"] = "lines"
+    """documents: a document a file. sentences: a sentence a line, a blank line between documents. lines: a document a
+    line. table: csv, tsv or jsonl with named columns. symbols: a sequence a line, symbols separated by spaces."""
+    text_column: str = "text"
+    """table: the column that holds the text."""
+    id_column: str | None = None
+    """table: the column that holds the record's id; without it the id is FILE:LINE."""
+    language_column: str | None = None
+    """table: the column that holds the record's language or kind."""
+    language: str = "und"
+    """Language or kind of every record, where no column says it (a BCP 47 tag; und is "undetermined")."""
+    split_sentences: bool = True
+    """Cut documents into sentences (documents, lines, table); otherwise a document is one segment."""
+    normalization: Literal["none", "nfc", "nfkc"] = "none"
+    """Unicode normalisation of the text."""
+    drop_duplicates: bool = True
+    """Drop records whose text was seen before; they are counted."""
+    held_out: float = Field(default=0.01, ge=0.0, lt=1.0)
+    """Share of the records that is kept out of training, to measure the loss on."""
+    held_out_by: Literal["record", "block", "column"] = "record"
+    """record: by a hash of the text. block: records are cut into blocks of 10,000 symbols, held out by a hash (few and
+    long records: genomes, books). column: all records with the same value in held_out_column go together."""
+    held_out_column: str | None = None
+    """table: the column (work, chromosome, author) for held_out_by = "column"."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.held_out_by == "column") != (self.held_out_column is not None):
+            raise ValueError('held_out_by = "column" and held_out_column go together')
+        if self.held_out_column is not None and self.reader != "table":
+            raise ValueError('held_out_column needs reader = "table"')
+        return self
+
+
+class TokenizerSettings(Settings):
+    """[tokenizer]: how text becomes ids."""
+
+    kind: Literal["wordpiece", "bpe", "characters", "symbols"] = "wordpiece"
+    """wordpiece: BERT's, Chinese characters kept apart. bpe: over bytes, nothing is unknown. characters: one token a
+    character. symbols: one token for every run without spaces."""
+    vocabulary_size: int = Field(default=8192, ge=16)
+    """Tokens at most, special ones included."""
+    lowercase: bool = True
+    """Lower-case the text; wordpiece also strips accents. The default is true for wordpiece only."""
+    minimum_frequency: int = Field(default=2, ge=1)
+    """Rarer symbols, characters and merges are left out."""
+    sample_megabytes: float = Field(default=50.0, gt=0)
+    """Text read at most to train the tokenizer; spread over the corpus, so that memory stays bounded."""
+    folder: str | None = None
+    """Take the tokenizer of this folder instead of training one."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _only_wordpiece_lowercases(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("kind", "wordpiece") != "wordpiece":
+            values = {"lowercase": False, **values}
+        return values
+
+
+PRESETS: dict[str, dict[str, int]] = {
+    "tiny": {"layers": 2, "width": 128, "heads": 2, "inner_width": 512},
+    "mini": {"layers": 4, "width": 256, "heads": 4, "inner_width": 1024},
+    "small": {"layers": 4, "width": 512, "heads": 8, "inner_width": 2048},
+    "medium": {"layers": 8, "width": 512, "heads": 8, "inner_width": 2048},
+    "base": {"layers": 12, "width": 768, "heads": 12, "inner_width": 3072},
+    "large": {"layers": 24, "width": 1024, "heads": 16, "inner_width": 4096},
+}
+"""Shapes of the published BERT family (Devlin et al. 2019; the small ones: Turc et al. 2019)."""
+
+
+class ModelConfig(Settings):
+    """[model]: the shape of the encoder. `preset` fills in what is not given."""
+
+    layout: Literal["bert"] = "bert"
+    """bert: post-norm, GELU, learned positions, segment types (Devlin et al. 2019)."""
+    preset: Literal["tiny", "mini", "small", "medium", "base", "large"] | None = None
+    """A shape of the published family; single values given beside it win."""
+    vocabulary_size: int = Field(default=0, ge=0)
+    """Rows of the embedding table; 0 takes the tokenizer's size."""
+    layers: int = Field(default=4, ge=1)
+    width: int = Field(default=256, ge=1)
+    heads: int = Field(default=4, ge=1)
+    inner_width: int = Field(default=1024, ge=1)
+    """Width between the two matrices of the feed-forward part."""
+    max_length: int = Field(default=512, ge=8)
+    """Positions: no sequence can be longer, special tokens included."""
+    segment_types: int = Field(default=2, ge=1)
+    dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
+    """Dropout of embeddings, of both sublayers' outputs, and of the attention weights."""
+    norm_epsilon: float = 1e-12
+    initial_deviation: float = Field(default=0.02, gt=0)
+    """Standard deviation of the normal distribution that matrices and embeddings are drawn from."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _expand_preset(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("preset") in PRESETS:
+            values = {**PRESETS[values["preset"]], **values}
+        return values
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.width % self.heads:
+            raise ValueError(f"width {self.width} is no multiple of heads {self.heads}")
+        return self
+
+
+class ObjectiveSettings(Settings):
+    """[objective]: how a batch is corrupted and what is asked back (Devlin et al. 2019, section 3.1)."""
+
+    masking_rate: float = Field(default=0.15, gt=0.0, lt=1.0)
+    """Share of the tokens that the model must predict."""
+    mask_share: float = Field(default=0.8, ge=0.0, le=1.0)
+    """Of these, the share shown as [MASK]."""
+    random_share: float = Field(default=0.1, ge=0.0, le=1.0)
+    """Of these, the share shown as a random token; the rest is shown unchanged."""
+    pair: Literal["none", "next_sentence"] = "none"
+    """next_sentence: does the second segment follow the first in its document?"""
+    pair_weight: float = Field(default=1.0, gt=0.0)
+    """Weight of the pair loss beside the masked-token loss."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.mask_share + self.random_share > 1.0 + 1e-9:
+            raise ValueError("mask_share and random_share together exceed 1")
+        return self
+
+
+class OptimizerSettings(Settings):
+    """[optimizer]: AdamW on everything, or Muon on the encoder's matrices and AdamW on the rest."""
+
+    name: Literal["adamw", "muon"] = "adamw"
+    learning_rate: float = Field(default=1e-4, gt=0)
+    """Peak learning rate of AdamW."""
+    matrix_learning_rate: float = Field(default=1.6e-2, gt=0)
+    """muon: peak learning rate of the matrices."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Decoupled weight decay; biases and normalisation weights have none."""
+    betas: tuple[float, float] = (0.9, 0.999)
+    epsilon: float = Field(default=1e-6, gt=0)
+    clip_norm: float = Field(default=1.0, ge=0)
+    """Gradients are scaled down to this global norm; 0 leaves them alone."""
+
+
+class TrainSettings(Settings):
+    """[train]: the one loop that every training goes through."""
+
+    steps: int | None = Field(default=None, ge=1)
+    """Optimizer steps; exactly one of steps, minutes and epochs is given."""
+    minutes: float | None = Field(default=None, gt=0)
+    """Wall-clock length of the run; the learning rate follows the clock."""
+    epochs: float | None = Field(default=None, gt=0)
+    """Passes over the training data."""
+    batch_size: int = Field(default=32, ge=1)
+    """Rows of `length` tokens in one global batch (short sequences share a row)."""
+    length: int = Field(default=128, ge=8)
+    """Tokens in a row, special tokens included."""
+    accumulation: int = Field(default=1, ge=1)
+    """Parts that a global batch is computed in, to save memory; the result is the same."""
+    warmup: float = Field(default=0.06, ge=0.0, lt=1.0)
+    """Share of the run in which the learning rate rises from 0; after that it falls linearly to 0."""
+    seed: int = Field(default=1, ge=0)
+    evaluate_every: int = Field(default=0, ge=0)
+    """Steps between evaluations; 0: ten times in a run of steps or minutes, once an epoch otherwise."""
+    save_every: int = Field(default=500, ge=0)
+    """Steps between checkpoints that a run can go on from; 0: only at the end and when interrupted."""
+    keep: int = Field(default=2, ge=1)
+    """How many of these checkpoints are kept."""
+    save_at: list[int] | Literal["log"] = []
+    """Steps whose weights are kept for good; "log": 1, 2, 5, 10, 20, 50, ..."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    dtype: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Computation; the weights are always kept in float32. auto: a few steps of each are timed."""
+    attention: Literal["auto", "explicit", "sdpa"] = "auto"
+    """explicit: batched matrix products. sdpa: torch's fused kernel. auto: a few steps of each are timed."""
+    threads: int = Field(default=0, ge=0)
+    """CPU threads; 0: one per core."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        given = [name for name in ("steps", "minutes", "epochs") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(
+                f"exactly one of steps, minutes and epochs is needed, {' and '.join(given) or 'none'} given"
+            )
+        return self
+
+
+class ExamplesSettings(Settings):
+    """[data]: the labelled files of a task."""
+
+    train: str
+    development: str
+    """Examples that choose the best checkpoint."""
+    test: str | None = None
+    """Examples that are scored once, at the end."""
+    text_column: str = "text"
+    label_column: str = "label"
+
+
+class StartSettings(Settings):
+    """[start]: the weights that fine-tuning begins with."""
+
+    checkpoint: str
+    """A checkpoint folder: gives the shape, the tokenizer and the weights."""
+    weights: Literal["pretrained", "random"] = "pretrained"
+    """random: the same model, drawn anew (the control of the lecture's slide 62)."""
+    pooling: Literal["cls", "mean"] = "cls"
+    """What stands for the whole sequence: the first token's vector through the pooler, or the mean of all vectors. The
+    first is worth something only where a pair objective trained it."""
+    dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
+    """Dropout in fine-tuning."""
+
+
+class PretrainRecipe(Settings):
+    """What `prepare` and `pretrain` do."""
+
+    run: str
+    """The run folder."""
+    store: str
+    """The store that `prepare` writes and `pretrain` reads."""
+    corpus: CorpusSettings | None = None
+    tokenizer: TokenizerSettings = TokenizerSettings()
+    model: ModelConfig = ModelConfig()
+    objective: ObjectiveSettings = ObjectiveSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
+    train: TrainSettings
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.train.length > self.model.max_length:
+            raise ValueError(f"train.length {self.train.length} exceeds model.max_length {self.model.max_length}")
+        return self
+
+
+class FinetuneRecipe(Settings):
+    """What `finetune` does."""
+
+    run: str
+    """The run folder."""
+    task: Literal["classify"]
+    data: ExamplesSettings
+    start: StartSettings
+    optimizer: OptimizerSettings = OptimizerSettings(learning_rate=5e-5)
+    train: TrainSettings
+
+
+Recipe = TypeVar("Recipe", PretrainRecipe, FinetuneRecipe)
+
+
+def load_recipe(kind: type[Recipe], path: str | Path, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe and apply overrides.
+
+    Args:
+        kind: PretrainRecipe or FinetuneRecipe.
+        path: the TOML file.
+        overrides: strings `section.key=value`; the value is parsed as TOML, else taken as a string; a list is
+            replaced, not merged.
+
+    Raises:
+        UserError: the file is missing or no TOML, a key is unknown, a value does not fit.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError("the recipe is missing", file=path, advice="give the path of a TOML file") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"the recipe is no valid TOML: {error}", file=path) from None
+    for override in overrides or []:
+        _apply(values, override)
+    return parse(kind, values, file=path)
+
+
+def parse(kind: type[Recipe], values: dict[str, Any], file: str | Path | None = None) -> Recipe:
+    """Check the values of a recipe against its class.
+
+    Raises:
+        UserError: a key is unknown (the nearest known one is named), missing, or its value does not fit.
+    """
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise _explain(kind, error, file) from None
+
+
+def dump_recipe(recipe: PretrainRecipe | FinetuneRecipe) -> str:
+    """The recipe as TOML, every value spelt out."""
+    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def expand(path: str) -> Path:
+    """A path with ~ and $VARIABLES replaced.
+
+    Raises:
+        UserError: a variable is not set.
+    """
+    expanded = os.path.expandvars(path)
+    if "$" in expanded:
+        name = expanded[expanded.index("$") + 1 :].split("/")[0].strip("{}")
+        raise UserError(
+            f"the path {path!r} names a variable that is not set",
+            expected=f"{name} in the environment",
+            advice=f"export {name}=/where/the/data/is",
+        )
+    return Path(expanded).expanduser()
+
+
+def _apply(values: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals:
+        raise UserError(
+            f"{override!r} is no override", expected="section.key=value", advice="write for example train.steps=100"
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *sections, last = key.strip().split(".")
+    for section in sections:
+        values = values.setdefault(section, {})
+        if not isinstance(values, dict):
+            raise UserError(f"{section!r} in {override!r} is no section", expected="section.key=value")
+    values[last] = value
+
+
+def _explain(kind: type[BaseModel], error: ValidationError, file: str | Path | None) -> UserError:
+    """Turn pydantic's list into one message about its first entry; the others are counted."""
+    # A misspelt key is often missing under its right name as well: the misspelling says more.
+    first, *others = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
+    place = ".".join(str(part) for part in first["loc"]) or "the recipe"
+    more = f" (and {len(others)} more)" if others else ""
+    if first["type"] == "extra_forbidden":
+        known = _fields(kind, first["loc"][:-1])
+        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.5)
+        advice = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
+        return UserError(f"unknown key {place!r}{more}", expected="a key of this section", advice=advice, file=file)
+    if first["type"] == "missing":
+        return UserError(
+            f"{place!r} is missing{more}", expected=f"a value for {place}", advice="add it to the recipe", file=file
+        )
+    message = first["msg"].removeprefix("Value error, ")
+    return UserError(f"{place}: {message}{more}", expected=f"another value than {first['input']!r:.80}", file=file)
+
+
+def _fields(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Names of the fields of the section at a location."""
+    for part in location:
+        annotation = kind.model_fields[str(part)].annotation
+        candidates = [annotation, *getattr(annotation, "__args__", ())]
+        kind = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
+    return list(kind.model_fields)

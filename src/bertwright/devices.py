@@ -1,0 +1,94 @@
+"""The machine: device, threads, allocator, and which number format and attention path are fastest on it.
+
+Nothing is assumed of a processor: without matrix units for bfloat16 it is many times slower than float32, so a few
+steps of each are timed. CUDA was never timed here.
+"""
+
+import ctypes
+import ctypes.util
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bertwright.errors import UserError
+
+DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of a recipe's `auto`, `cpu` or `cuda`.
+
+    Raises:
+        UserError: cuda is asked for and there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name == "cuda" and not torch.cuda.is_available():
+        raise UserError(
+            "train.device is cuda, but torch sees no GPU", expected="a CUDA device", advice="train.device=cpu"
+        )
+    return torch.device(name)
+
+
+def use_threads(number: int) -> int:
+    """Compute with this many CPU threads (0: one per core that the process may use); returns how many."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    torch.set_num_threads(number or cores)
+    return torch.get_num_threads()
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc's allocator to keep large freed blocks instead of handing each back to the system.
+
+    A training step frees and takes the same hundred megabytes again and again; without this, a third of the time goes
+    into page faults. Elsewhere than under glibc nothing is done.
+    """
+    if os.name != "posix" or not ctypes.util.find_library("c"):
+        return
+    libc = ctypes.CDLL(None)
+    if not hasattr(libc, "gnu_get_libc_version"):
+        return
+    m_trim_threshold, m_mmap_max = -1, -4
+    libc.mallopt(m_mmap_max, 0)
+    libc.mallopt(m_trim_threshold, 2**31 - 1)
+
+
+def computing_in(model: nn.Module, dtype: torch.dtype) -> Callable[..., Any]:
+    """The model's forward pass with its weights cast to `dtype`; the weights themselves stay in float32.
+
+    Gradients flow through the cast into the float32 weights. Embedding tables are not cast (see Encoder).
+    """
+    if dtype == torch.float32:
+        return model
+
+    def forward(*arguments: Tensor) -> Any:
+        cast = {
+            name: parameter if "embedding" in name else parameter.to(dtype)
+            for name, parameter in model.named_parameters()
+        }
+        return torch.func.functional_call(model, cast, arguments)
+
+    return forward
+
+
+def fastest(candidates: dict[str, Callable[[], None]], repeats: int = 3) -> tuple[str, dict[str, float]]:
+    """Time functions against each other, taking turns after one untimed call each.
+
+    Returns:
+        The name of the fastest, and the median seconds of each.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for function in candidates.values():
+        function()
+    for _ in range(repeats):
+        for name, function in candidates.items():
+            begin = time.perf_counter()
+            function()
+            seconds[name].append(time.perf_counter() - begin)
+    medians = {name: statistics.median(times) for name, times in seconds.items()}
+    return min(medians, key=lambda name: medians[name]), medians

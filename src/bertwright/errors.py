@@ -1,0 +1,41 @@
+"""The two ways a command ends early: a mistake that the user can mend, and an interruption."""
+
+from pathlib import Path
+
+
+class UserError(Exception):
+    """Something the user can mend, told in three parts and shown without a traceback (exit code 1).
+
+    Args:
+        found: what was found, one sentence.
+        expected: what was expected instead.
+        advice: what to do about it.
+        file: the file it was found in, if any.
+        line: the line in that file, counted from 1.
+    """
+
+    def __init__(
+        self,
+        found: str,
+        *,
+        expected: str = "",
+        advice: str = "",
+        file: str | Path | None = None,
+        line: int | None = None,
+    ) -> None:
+        self.found, self.expected, self.advice = found, expected, advice
+        self.file, self.line = file, line
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        where = f"{self.file}:{self.line}: " if self.line is not None else f"{self.file}: " if self.file else ""
+        parts = [f"{where}{self.found}"]
+        if self.expected:
+            parts.append(f"  expected: {self.expected}")
+        if self.advice:
+            parts.append(f"  to do:    {self.advice}")
+        return "\n".join(parts)
+
+
+class Interrupted(Exception):  # noqa: N818  (it is no error: the work was saved)
+    """The run was asked to stop (Ctrl-C, SIGTERM), and has saved its state first (exit code 130)."""

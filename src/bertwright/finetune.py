@@ -1,0 +1,156 @@
+"""Fine-tuning: a checkpoint, labelled examples, a fresh head, and the one loop."""
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from bertwright.batches import Rows, SpecialTokens, permute
+from bertwright.checkpoint import Checkpoint, Description, load_checkpoint, load_weights, save_checkpoint
+from bertwright.config import FinetuneRecipe, dump_recipe, expand, load_recipe
+from bertwright.devices import DTYPES, computing_in
+from bertwright.errors import UserError
+from bertwright.model.heads import EncoderModel
+from bertwright.optim import Optimizers
+from bertwright.run import Run
+from bertwright.tasks import TASKS
+from bertwright.tasks.task import Example, Task
+from bertwright.train import Forward, Progress, Training, latest_checkpoint, resolve, train, use_machine
+
+
+def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress | None = None) -> dict[str, Any]:
+    """Fine-tune as a recipe says.
+
+    Args:
+        recipe: what to do; with `resume`, only its `run` is read, the rest comes from the run folder.
+        resume: go on with the run in `recipe.run` from its last checkpoint.
+        progress: told after every step.
+
+    Returns:
+        The contents of results/finetune.json.
+
+    Raises:
+        UserError: the checkpoint or the data are missing, damaged or do not fit together.
+        Interrupted: Ctrl-C or SIGTERM came; a checkpoint was saved first.
+    """
+    run = Run.open(expand(recipe.run)) if resume else Run.create(expand(recipe.run))
+    if resume:
+        recipe = load_recipe(FinetuneRecipe, run.recipe)
+    task = TASKS[recipe.task]
+    data = _Data(task, recipe)
+    start = load_checkpoint(expand(recipe.start.checkpoint))
+    data.encode(start, recipe.train.length)
+    device = use_machine(recipe.train)
+    model, fresh = _model(task, recipe, start, len(data.labels))
+    model.to(device)
+    optimizers = Optimizers(model, recipe.optimizer)
+    if not resume:
+        settings = resolve(recipe.train, recipe.optimizer, model, task.losses, data.rows(0), device)
+        recipe = recipe.model_copy(update={"train": settings})
+        run.write_recipe(dump_recipe(recipe))
+    elif checkpoint := latest_checkpoint(run):
+        load_weights(model, load_checkpoint(checkpoint))
+    model.encoder.attention_path = recipe.train.attention
+    description = Description(
+        config=start.config.model_copy(update={"dropout": recipe.start.dropout}),
+        architecture=task.architecture(recipe.start),
+        facts={"task": recipe.task, "pooling": recipe.start.pooling, "length": recipe.train.length},
+        labels=data.labels,
+    )
+    training = Training(
+        model=model,
+        rows=data.rows,
+        batches_per_epoch=data.batches_per_epoch,
+        losses=task.losses,
+        counts=task.counts,
+        weights={"classes": 1.0},
+        evaluate=lambda forward: data.score(forward, "development", device)["metrics"],
+        criterion=task.criterion,
+        lower_is_better=False,
+        save=lambda folder, state: save_checkpoint(folder, model, start.tokenizer, description, state),
+    )
+    position = train(training, recipe.train, optimizers, run, device=device, progress=progress, resume=resume)
+    load_weights(model, load_checkpoint(run.best))
+    model.eval()
+    forward = computing_in(model, DTYPES[recipe.train.dtype])
+    result = {
+        "kind": recipe.task,
+        "start": {"checkpoint": recipe.start.checkpoint, "weights": recipe.start.weights, "fresh": fresh},
+        "labels": data.labels,
+        "examples": {side: len(examples) for side, examples in data.examples.items()},
+        "num_truncated": data.num_truncated,
+        "warnings": data.warnings(),
+        "steps": position.step,
+        "seconds": round(position.seconds, 1),
+        "best_step": position.best_step,
+        **{side: data.score(forward, side, device) for side in ("development", "test") if side in data.examples},
+    }
+    run.save_result("finetune", result)
+    return result
+
+
+class _Data:
+    """The examples of a recipe, their batches and their scores."""
+
+    def __init__(self, task: Task, recipe: FinetuneRecipe) -> None:
+        self.task, self.recipe = task, recipe
+        files = {"train": recipe.data.train, "development": recipe.data.development, "test": recipe.data.test}
+        self.examples: dict[str, list[Example]] = {
+            side: task.read(expand(file), recipe.data.text_column, recipe.data.label_column)
+            for side, file in files.items()
+            if file is not None
+        }
+        self.labels = task.label_names(self.examples["train"])
+        # Checked for all sides now: a label that training never sees must not come up after an hour.
+        self.numbers = {side: task.label_numbers(examples, self.labels) for side, examples in self.examples.items()}
+        self.size = min(recipe.train.batch_size, len(self.examples["train"]))
+        self.batches_per_epoch = len(self.examples["train"]) // self.size
+
+    def encode(self, start: Checkpoint, length: int) -> None:
+        """Turn all texts into ids, once."""
+        if length > start.config.max_length:
+            raise UserError(
+                f"train.length is {length}",
+                expected=f"at most {start.config.max_length}, the positions of {start.folder}",
+                advice=f"set train.length={start.config.max_length}",
+            )
+        self.special = SpecialTokens.of(start.tokenizer)
+        self.sequences, self.num_truncated = {}, {}
+        for side, examples in self.examples.items():
+            texts = [example.text for example in examples]
+            self.sequences[side], self.num_truncated[side] = self.task.encode(start.tokenizer, texts, length)
+
+    def rows(self, number: int) -> Rows:
+        """Rows of global batch `number`."""
+        epoch, batch = divmod(number, self.batches_per_epoch)
+        places = np.arange(batch * self.size, (batch + 1) * self.size)
+        samples = permute(places, len(self.examples["train"]), self.recipe.train.seed, epoch)
+        length = self.recipe.train.length
+        return self.task.rows(self.sequences["train"], self.numbers["train"], samples, self.special, length)
+
+    def score(self, forward: Forward, side: str, device: torch.device) -> dict[str, Any]:
+        """Scores of the development or test examples."""
+        shares = self.task.probabilities(forward, self.sequences[side], self.special, device=device)
+        return self.task.scores(self.examples[side], shares, self.labels)
+
+    def warnings(self) -> list[str]:
+        """What makes the scores mean less than they seem to."""
+        found = []
+        known = {example.text.strip() for example in self.examples["train"]}
+        for side, examples in self.examples.items():
+            shared = sum(example.text.strip() in known for example in examples)
+            if side != "train" and shared:
+                found.append(f"{shared} of the {len(examples)} {side} texts stand in the training data too")
+            if cut := self.num_truncated[side]:
+                length = self.recipe.train.length
+                found.append(f"{cut} of the {len(examples)} {side} texts are longer than {length} tokens and were cut")
+        return found
+
+
+def _model(task: Task, recipe: FinetuneRecipe, start: Checkpoint, num_classes: int) -> tuple[EncoderModel, list[str]]:
+    """The task's model on a checkpoint, and the names of its parameters that the checkpoint does not have."""
+    config = start.config.model_copy(update={"dropout": recipe.start.dropout})
+    model = task.model(config, num_classes, recipe.start.pooling)
+    if recipe.start.weights == "random":
+        return model, [name for name, _ in model.named_parameters()]
+    return model, load_weights(model, start)

@@ -1,0 +1,71 @@
+"""The encoder: embeddings and a stack of layers (Devlin et al. 2019, section 3)."""
+
+import torch
+from torch import Tensor, nn
+
+from bertwright.config import ModelConfig
+from bertwright.model.layers import ATTENTION, Layer
+
+
+class Encoder(nn.Module):
+    """BERT without its heads.
+
+    Embedding tables may stay in float32 while the layers compute in bfloat16: the gradient of a frequent token is a sum
+    of hundreds of rows, more than bfloat16 can add up. The hidden states take the layers' type.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        assert config.vocabulary_size > 0, "the configuration does not know the vocabulary yet"
+        self.config = config
+        self.attention_path = "sdpa"
+        """Which function of layers.ATTENTION computes the attention; the results are the same."""
+        self.token_embedding = nn.Embedding(config.vocabulary_size, config.width)
+        self.position_embedding = nn.Embedding(config.max_length, config.width)
+        self.segment_embedding = nn.Embedding(config.segment_types, config.width)
+        self.embedding_norm = nn.LayerNorm(config.width, eps=config.norm_epsilon)
+        self.dropout = nn.Dropout(config.dropout)
+        self.layers = nn.ModuleList([Layer(config) for _ in range(config.layers)])
+
+    def forward(self, input_ids: Tensor, segment_ids: Tensor, position_ids: Tensor, sequence_ids: Tensor) -> Tensor:
+        """Contextual vectors of all tokens.
+
+        Args:
+            input_ids: [B, L].
+            segment_ids: [B, L], 0 or 1.
+            position_ids: [B, L], counted from 0 within each sequence.
+            sequence_ids: [B, L], equal for the tokens of one sequence, 0 for padding; a token sees only tokens with
+                the same number, so several sequences can share a row.
+
+        Returns:
+            [B, L, D].
+        """
+        hidden = self.token_embedding(input_ids) + self.position_embedding(position_ids)
+        hidden = self.dropout(self.embedding_norm(hidden + self.segment_embedding(segment_ids)))
+        hidden = hidden.to(self._layer_type())
+        bias = block_bias(sequence_ids, hidden.dtype)
+        attend = ATTENTION[self.attention_path]
+        for layer in self.layers:
+            hidden = layer(hidden, bias, attend)
+        return hidden
+
+    def _layer_type(self) -> torch.dtype:
+        return next(self.layers[0].parameters()).dtype
+
+
+def block_bias(sequence_ids: Tensor, dtype: torch.dtype) -> Tensor:
+    """The attention bias of packed rows: sequence_ids [B, L] -> [B, 1, L, L], 0 within a sequence, else -infinity."""
+    same = sequence_ids[:, None, :, None] == sequence_ids[:, None, None, :]
+    return torch.zeros(same.shape, dtype=dtype, device=same.device).masked_fill_(~same, float("-inf"))
+
+
+def initialize(module: nn.Module, deviation: float) -> None:
+    """Draw matrices and embeddings from N(0, deviation); biases are 0 and normalisation weights 1, as in BERT."""
+    for part in module.modules():
+        if isinstance(part, nn.Linear | nn.Embedding):
+            nn.init.normal_(part.weight, std=deviation)
+        if isinstance(part, nn.Linear) and part.bias is not None:
+            nn.init.zeros_(part.bias)
+        if isinstance(part, nn.LayerNorm):
+            nn.init.ones_(part.weight)
+            nn.init.zeros_(part.bias)

@@ -1,0 +1,242 @@
+"""prepare: from a corpus to a tokenizer and a store.
+
+The corpus is read twice: once to draw the sample that the tokenizer is learnt from, once to be encoded. Both times it
+streams; what is in memory at once is the sample, or a few batches of records. Encoding runs on all cores (in the
+threads of `tokenizers`) while the next batch is read and the one before is written.
+"""
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertwright.config import CorpusSettings, PretrainRecipe, expand
+from bertwright.corpus import Counts, Record, held_out, held_out_hash, read
+from bertwright.corpus.files import resolve
+from bertwright.doctor import store_page
+from bertwright.errors import UserError
+from bertwright.store import StoreWriter, refuse_other_folders
+from bertwright.tokenizer import Tokenizer
+
+Progress = Callable[[str, int, int | None], None]
+"""Told how far a stage is: its name, characters done, characters in all if that is known."""
+
+BLOCK_TOKENS = 10_000
+"""held_out_by = "block": tokens that are held out, or not, together."""
+
+_BATCH_CHARACTERS = 2**20
+_BATCH_SEGMENTS = 2**15
+
+
+def prepare(recipe: PretrainRecipe, progress: Progress | None = None) -> dict[str, Any]:
+    """Turn the corpus of a recipe into a store with its tokenizer and its data page.
+
+    A store that exists is replaced when the new one is whole, not before.
+
+    Args:
+        recipe: what to do; read are `corpus`, `tokenizer`, `store` and, for the page, `model`.
+        progress: told how far it is.
+
+    Returns:
+        What was made: sizes, counts, seconds of the two stages, and the data page under "page".
+
+    Raises:
+        UserError: the recipe has no corpus, a file of it cannot be read, the store's folder holds something else, or
+            nothing is left for training or for the held-out part.
+    """
+    corpus = recipe.corpus
+    if corpus is None:
+        raise UserError(
+            "the recipe has no corpus", expected="a section [corpus] with files", advice='add: [corpus] files = ["..."]'
+        )
+    folder = expand(recipe.store)
+    _check_folder(folder)
+    begin = time.perf_counter()
+    tokenizer, characters = _tokenizer(recipe, corpus, progress)
+    middle = time.perf_counter()
+    counts, report = Counts(), _Reporter(progress, "encoding", characters)
+    with StoreWriter(folder, tokenizer) as writer:
+        lengths: Counter[int] = Counter()  # tokens -> records with so many
+        for record, segments in _encoded(read(corpus, counts), tokenizer):
+            lengths[_add(writer, record, segments, corpus)] += 1
+            report.tell(counts.characters)
+        writer.flush()
+        _check_split(writer, corpus)
+        page = store_page(
+            resolve(corpus.files),
+            counts,
+            lengths,
+            writer.counts,
+            tokenizer,
+            width=recipe.model.width,
+            initial_deviation=recipe.model.initial_deviation,
+        )
+        writer.add_json("doctor.json", page)
+        result = {
+            "store": str(folder),
+            **asdict(counts),
+            "without_tokens": lengths[0],
+            "documents": writer.num_documents,
+            "held_out_documents": writer.num_held_out,
+            "segments": writer.num_segments,
+            "tokens": writer.num_tokens,
+            "training_tokens": int(writer.counts.sum()),
+            "vocabulary_size": tokenizer.vocabulary_size,
+            "tokenizer_hash": tokenizer.hash,
+            "page": page,
+        }
+    result["seconds"] = {
+        "tokenizer": round(middle - begin, 3),
+        "encoding": round(time.perf_counter() - middle, 3),
+    }
+    return result
+
+
+class _Reporter:
+    """Tells how far a stage is, but not after every record."""
+
+    def __init__(self, progress: Progress | None, stage: str, total: int | None) -> None:
+        self._progress, self._stage, self._total = progress, stage, total
+        self._next = 0
+
+    def tell(self, done: int) -> None:
+        if self._progress is not None and (done >= self._next or done == self._total):
+            self._next = done + _BATCH_CHARACTERS
+            self._progress(self._stage, done, self._total)
+
+
+def _check_folder(folder: Path) -> None:
+    """See that the store can be written, before any work is done for it."""
+    refuse_other_folders(folder)
+    existing = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not os.access(existing, os.W_OK):
+        raise UserError(
+            "nothing can be written into this folder",
+            file=existing,
+            expected="write permission for the store",
+            advice="give it, or choose another folder: store=FOLDER",
+        )
+
+
+# ---------------------------------------------------------------------------------------------- tokenizer
+
+
+def _tokenizer(
+    recipe: PretrainRecipe, corpus: CorpusSettings, progress: Progress | None
+) -> tuple[Tokenizer, int | None]:
+    """The tokenizer that the recipe names, or one learnt from the training part of the corpus.
+
+    Returns:
+        The tokenizer, and the characters in the corpus, if it was read.
+    """
+    if recipe.tokenizer.folder is not None:
+        return Tokenizer.load(expand(recipe.tokenizer.folder)), None
+    counts = Counts()
+    texts = _training_texts(corpus, counts, _Reporter(progress, "tokenizer", None))
+    tokenizer = Tokenizer.train(texts, recipe.tokenizer, max_length=recipe.model.max_length)
+    return tokenizer, counts.characters
+
+
+def _training_texts(corpus: CorpusSettings, counts: Counts, report: _Reporter) -> Iterator[str]:
+    """The segments of the training part (by blocks, of everything: blocks are cut from ids, which do not exist yet)."""
+    for record in read(corpus, counts):
+        if corpus.held_out_by == "block" or not held_out(record, corpus):
+            yield from record.segments
+        report.tell(counts.characters)
+
+
+# ---------------------------------------------------------------------------------------------- encoding
+
+
+def _encoded(records: Iterator[Record], tokenizer: Tokenizer) -> Iterator[tuple[Record, list[np.ndarray]]]:
+    """Records with the ids of their segments; while one batch is encoded, the next one is read."""
+    with ThreadPoolExecutor(max_workers=1) as encoder:
+        waiting = None
+        for batch in _batches(records):
+            encoding = encoder.submit(tokenizer.encode_batch, [text for record in batch for text in record.segments])
+            if waiting is not None:
+                yield from _with_ids(waiting[0], waiting[1].result())
+            waiting = batch, encoding
+        if waiting is not None:
+            yield from _with_ids(waiting[0], waiting[1].result())
+
+
+def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
+    """Records in batches of bounded size; a record that exceeds it is a batch by itself."""
+    batch: list[Record] = []
+    characters = segments = 0
+    for record in records:
+        batch.append(record)
+        characters += sum(map(len, record.segments))
+        segments += len(record.segments)
+        if characters >= _BATCH_CHARACTERS or segments >= _BATCH_SEGMENTS:
+            yield batch
+            batch, characters, segments = [], 0, 0
+    if batch:
+        yield batch
+
+
+def _with_ids(batch: list[Record], ids: list[np.ndarray]) -> Iterator[tuple[Record, list[np.ndarray]]]:
+    start = 0
+    for record in batch:
+        end = start + len(record.segments)
+        yield record, ids[start:end]
+        start = end
+
+
+def _add(writer: StoreWriter, record: Record, segments: list[np.ndarray], corpus: CorpusSettings) -> int:
+    """Add a record to the store, as one document or as one for each block; returns the number of its tokens."""
+    if corpus.held_out_by != "block":
+        return writer.add(record.id, segments, record.language, record.source, held_out=held_out(record, corpus))
+    tokens = 0
+    for number, block in enumerate(_blocks(segments)):
+        # The key is the content: a passage that occurs twice is not in both parts.
+        hidden = held_out_hash(np.concatenate(block).tobytes(), corpus.held_out)
+        tokens += writer.add(f"{record.id}#{number}", block, record.language, record.source, held_out=hidden)
+    return tokens
+
+
+def _blocks(segments: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
+    """Cut segments into blocks of exactly `BLOCK_TOKENS` tokens (the last one is shorter)."""
+    block: list[np.ndarray] = []
+    room = BLOCK_TOKENS
+    for segment in segments:
+        rest = segment
+        while len(rest) >= room:
+            yield [*block, rest[:room]]
+            block, rest, room = [], rest[room:], BLOCK_TOKENS
+        if len(rest):
+            block.append(rest)
+            room -= len(rest)
+    if block:
+        yield block
+
+
+def _check_split(writer: StoreWriter, corpus: CorpusSettings) -> None:
+    """See that both parts hold something."""
+    if writer.num_documents == 0:
+        raise UserError("no record gave a token", expected="text that the tokenizer knows", advice="check corpus.files")
+    if 0 < writer.num_held_out < writer.num_documents:
+        return
+    what = {"record": "documents", "block": "blocks", "column": "documents"}[corpus.held_out_by]
+    num, share = writer.num_documents, corpus.held_out
+    if writer.num_held_out:
+        raise UserError(
+            f"all {num:,} {what} fell into the held-out part (corpus.held_out = {share}): nothing is left to train on",
+            expected="documents in both parts",
+            advice="lower corpus.held_out, or add text",
+        )
+    enough = min(0.5, max(2 * share, round(5 / num, 2)))
+    raise UserError(
+        f"none of the {num:,} {what} fell into the held-out part (corpus.held_out = {share}): there is nothing to "
+        "measure the loss on",
+        expected="documents in both parts: each is drawn by a hash with this probability",
+        advice=f"set corpus.held_out={enough}, or add text"
+        + ('; few and long records: corpus.held_out_by="block"' if corpus.held_out_by == "record" else ""),
+    )

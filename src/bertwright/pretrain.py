@@ -1,0 +1,174 @@
+"""Pre-training: a store, a model drawn from nothing (or the run's last checkpoint), and the one loop."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+from bertwright.batches import Plan, Rows, SpecialTokens, permute, plan
+from bertwright.checkpoint import Description, load_checkpoint, load_weights, save_checkpoint
+from bertwright.config import ModelConfig, PretrainRecipe, dump_recipe, expand, load_recipe
+from bertwright.doctor.measures import expected_first_loss
+from bertwright.errors import UserError
+from bertwright.model.heads import PretrainingModel
+from bertwright.objectives import NUM_SPECIAL, pretraining_counts, pretraining_losses, pretraining_rows
+from bertwright.optim import Optimizers
+from bertwright.prepare import prepare
+from bertwright.run import Run, read_json
+from bertwright.store import Store
+from bertwright.tokenizer import Tokenizer
+from bertwright.train import Forward, Position, Progress, Training, latest_checkpoint, resolve, train, use_machine
+
+EVALUATION_SAMPLES = 1024
+"""Held-out samples that the loss is measured on, at most; always the same ones under the same masks."""
+
+EVALUATION_SEED = 0
+
+
+def pretrain(
+    recipe: PretrainRecipe,
+    *,
+    resume: bool = False,
+    progress: Progress | None = None,
+    preparing: Callable[[str, int, int | None], None] | None = None,
+) -> dict[str, Any]:
+    """Pre-train as a recipe says; the store is prepared first if there is none.
+
+    Args:
+        recipe: what to do; with `resume`, only its `run` is read, the rest comes from the run folder.
+        resume: go on with the run in `recipe.run` from its last checkpoint.
+        progress: told after every step.
+        preparing: told how far the preparation is (see `prepare`).
+
+    Returns:
+        The contents of results/pretrain.json.
+
+    Raises:
+        UserError: the store is missing or damaged, the run folder is taken, or the loss is no number any more.
+        Interrupted: Ctrl-C or SIGTERM came; a checkpoint was saved first.
+    """
+    run = Run.open(expand(recipe.run)) if resume else Run.create(expand(recipe.run))
+    if resume:
+        recipe = load_recipe(PretrainRecipe, run.recipe)
+    if recipe.corpus is not None and not expand(recipe.store).exists():
+        prepare(recipe, progress=preparing)
+    store = Store.open(expand(recipe.store))
+    tokenizer = store.tokenizer()
+    rows_of_table = recipe.model.vocabulary_size or tokenizer.vocabulary_size
+    recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"vocabulary_size": rows_of_table})})
+    _check(recipe, store)
+    device = use_machine(recipe.train)
+    model = PretrainingModel(recipe.model, pair=recipe.objective.pair != "none").to(device)
+    data = _Data(recipe, store, tokenizer)
+    if not resume:
+        settings = resolve(recipe.train, recipe.optimizer, model, pretraining_losses, data.rows(0), device)
+        recipe = recipe.model_copy(update={"train": settings})
+        run.write_recipe(dump_recipe(recipe))
+    elif checkpoint := latest_checkpoint(run):
+        load_weights(model, load_checkpoint(checkpoint))
+    model.encoder.attention_path = recipe.train.attention
+    description = Description(
+        config=recipe.model,
+        architecture="BertForMaskedLM" if recipe.objective.pair == "none" else "BertForPreTraining",
+        facts={"pair_objective": recipe.objective.pair},
+    )
+    training = Training(
+        model=model,
+        rows=data.rows,
+        batches_per_epoch=data.batches_per_epoch,
+        losses=pretraining_losses,
+        counts=lambda batch: pretraining_counts(model, batch),
+        weights={"masked_tokens": 1.0, "next_sentence": recipe.objective.pair_weight},
+        evaluate=lambda forward: data.evaluate(model, forward, device),
+        criterion="loss",
+        lower_is_better=True,
+        save=lambda folder, state: save_checkpoint(folder, model, tokenizer, description, state),
+    )
+    optimizers = Optimizers(model, recipe.optimizer)
+    position = train(training, recipe.train, optimizers, run, device=device, progress=progress, resume=resume)
+    result = _result(recipe.model, model, store, position)
+    run.save_result("pretrain", result)
+    page = expand(recipe.store) / "doctor.json"
+    if page.exists():
+        run.save_result("data", read_json(page))
+    return result
+
+
+def _result(config: ModelConfig, model: PretrainingModel, store: Store, position: Position) -> dict[str, Any]:
+    """What a run reached, beside what an untrained model and one that knows only frequencies reach."""
+    return {
+        "kind": "pretrain",
+        "steps": position.step,
+        "seconds": round(position.seconds, 1),
+        "tokens": position.tokens,
+        "tokens_per_second": round(position.tokens / position.seconds, 1),
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "first_loss": position.first_loss,
+        "expected_first_loss": expected_first_loss(config.vocabulary_size, config.width, config.initial_deviation),
+        "uniform_loss": float(np.log(config.vocabulary_size)),
+        "unigram_entropy": store.unigram_entropy,
+        "evaluation": position.evaluation,
+        "best": position.best,
+        "best_step": position.best_step,
+    }
+
+
+class _Data:
+    """The global batches of a recipe, and its fixed evaluation."""
+
+    def __init__(self, recipe: PretrainRecipe, store: Store, tokenizer: Tokenizer) -> None:
+        self.recipe = recipe
+        self.special = SpecialTokens.of(tokenizer)
+        framing = NUM_SPECIAL[recipe.objective.pair]
+        room = recipe.train.length - framing
+        self.training = plan(store, room, held_out=False)
+        self.held_out = plan(store, room, held_out=True)
+        tokens_per_batch = recipe.train.batch_size * recipe.train.length
+        wanted = int(tokens_per_batch / (self.training.mean_length() + framing))
+        self.samples_per_batch = max(1, min(wanted, self.training.num_samples))
+        self.batches_per_epoch = max(1, self.training.num_samples // self.samples_per_batch)
+
+    def rows(self, number: int) -> Rows:
+        """Rows of global batch `number`."""
+        epoch, batch = divmod(number, self.batches_per_epoch)
+        places = np.arange(batch * self.samples_per_batch, (batch + 1) * self.samples_per_batch)
+        seed = self.recipe.train.seed
+        return self._rows(self.training, permute(places, self.training.num_samples, seed, epoch), seed, epoch)
+
+    def _rows(self, side: Plan, samples: np.ndarray, seed: int, epoch: int) -> Rows:
+        length, objective = self.recipe.train.length, self.recipe.objective
+        return pretraining_rows(side, samples, objective, self.special, length=length, seed=seed, epoch=epoch)
+
+    def evaluate(self, model: PretrainingModel, forward: Forward, device: torch.device) -> dict[str, float]:
+        """Mean losses and accuracies on held-out samples, always under the same masks."""
+        size = min(EVALUATION_SAMPLES, self.held_out.num_samples)
+        samples = permute(np.arange(size), self.held_out.num_samples, EVALUATION_SEED)
+        loss: dict[str, float] = {}
+        right: dict[str, int] = {}
+        count: dict[str, int] = {}
+        for begin in range(0, size, self.samples_per_batch):
+            rows = self._rows(self.held_out, samples[begin : begin + self.samples_per_batch], EVALUATION_SEED, 0)
+            batch = rows.batch(device)
+            counts = pretraining_counts(model, batch)
+            for name, (summed, correct) in pretraining_losses(forward, batch).items():
+                loss[name] = loss.get(name, 0.0) + float(summed)
+                right[name] = right.get(name, 0) + int(correct)
+                count[name] = count.get(name, 0) + counts[name]
+        means = {name: loss[name] / max(1, count[name]) for name in loss}
+        weights = {"masked_tokens": 1.0, "next_sentence": self.recipe.objective.pair_weight}
+        result: dict[str, float] = {"loss": sum(weights[name] * mean for name, mean in means.items())}
+        for name, mean in means.items():
+            result |= {name: mean, f"{name}_accuracy": right[name] / max(1, count[name])}
+        return result
+
+
+def _check(recipe: PretrainRecipe, store: Store) -> None:
+    if recipe.model.vocabulary_size < store.vocabulary_size:
+        raise UserError(
+            f"model.vocabulary_size is {recipe.model.vocabulary_size}, but the store's tokenizer has {store.vocabulary_size} tokens",
+            expected="as many rows as the tokenizer has tokens, or more",
+            advice="leave model.vocabulary_size out",
+        )
+    if recipe.model.segment_types < 2 and recipe.objective.pair != "none":
+        raise UserError("a pair objective needs two segment types", expected="model.segment_types = 2")

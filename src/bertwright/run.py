@@ -1,0 +1,251 @@
+"""The run folder: what one training leaves behind, and how every file in it appears atomically.
+
+    run/
+      recipe.toml        the recipe exactly as resolved (with what was probed: dtype, attention, threads)
+      environment.json   the machine and the versions
+      log.jsonl          one record per optimizer step
+      checkpoints/       step-00001000/ ...
+      best/              the checkpoint with the best evaluation so far
+      results/*.json     what was measured
+      report.html
+
+A file or folder is written aside, flushed to disk, then renamed: a crash at any moment leaves the old one whole.
+"""
+
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from bertwright.errors import UserError
+
+ASIDE = ".partial-"
+"""Prefix of what is still being written; leftovers of a crash bear it and are removed when the run is opened."""
+
+OLD = ".old-"
+"""Prefix of a folder that is being replaced; put back if the crash came between the two renames."""
+
+
+def _fsync(path: Path) -> None:
+    """Flush a file, or a folder's list of names, to disk (a folder cannot be opened on Windows)."""
+    if path.is_dir() and os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file for writing bytes; it appears under its name only when the block ends well."""
+    aside = path.with_name(f"{ASIDE}{path.name}")
+    try:
+        with aside.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(aside, path)
+    except BaseException:
+        aside.unlink(missing_ok=True)
+        raise
+    _fsync(path.parent)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Give a folder to fill; it takes the place of `path` only when the block ends well.
+
+    A folder cannot be renamed over another one, so a replaced folder is moved aside first; `mend` puts it back if the
+    crash came in between.
+    """
+    aside, old = path.with_name(f"{ASIDE}{path.name}"), path.with_name(f"{OLD}{path.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        aside.mkdir(parents=True)
+        yield aside
+        for entry in sorted(aside.rglob("*"), reverse=True):
+            _fsync(entry)
+        _fsync(aside)
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            os.replace(path, old)
+        os.replace(aside, path)
+    except BaseException:
+        shutil.rmtree(aside, ignore_errors=True)
+        mend(path.parent)
+        raise
+    _fsync(path.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def mend(folder: Path) -> None:
+    """Remove what a crash left half-written in a folder, and put back what it left half-replaced."""
+    for entry in sorted(folder.glob(f"{OLD}*")):
+        target = entry.with_name(entry.name.removeprefix(OLD))
+        if target.exists():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            os.replace(entry, target)
+    for entry in sorted(folder.glob(f"{ASIDE}*")):
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        else:
+            entry.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically, as UTF-8."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as file:
+        file.write(text.encode())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a value as JSON, atomically; Chinese stays readable, NaN is refused."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that this project wrote.
+
+    Raises:
+        UserError: the file is missing, or is no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError("the file is missing", file=path, advice="give the folder that holds it") from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"this is no valid JSON ({error})", file=path, advice="the file is damaged: restore it, or make it anew"
+        ) from None
+
+
+class Run:
+    """One run folder. `Run.create` begins a new one, `Run.open` goes on with one that exists.
+
+    A run exists once its recipe is written.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.checkpoints = self.folder / "checkpoints"
+        self.best = self.folder / "best"
+        self.results = self.folder / "results"
+        self.log = self.folder / "log.jsonl"
+        self.recipe = self.folder / "recipe.toml"
+
+    @classmethod
+    def create(cls, folder: str | Path) -> "Run":
+        """Begin a run in a folder that holds none yet; `write_recipe` completes it.
+
+        Raises:
+            UserError: a run is there already.
+        """
+        run = cls(folder)
+        if run.recipe.exists():
+            raise UserError(
+                "this folder holds a run already",
+                file=run.folder,
+                expected="a new folder",
+                advice="go on with it by --resume, or choose another one by run=FOLDER",
+            )
+        run.checkpoints.mkdir(parents=True, exist_ok=True)
+        run.results.mkdir(exist_ok=True)
+        write_json(run.folder / "environment.json", environment())
+        return run
+
+    @classmethod
+    def open(cls, folder: str | Path) -> "Run":
+        """Go on with a run, cleaning up what a crash may have left.
+
+        Raises:
+            UserError: no run is there.
+        """
+        run = cls(folder)
+        if not run.recipe.exists():
+            raise UserError("this folder holds no run", file=run.folder, expected="a folder with a recipe.toml")
+        run.checkpoints.mkdir(exist_ok=True)
+        run.results.mkdir(exist_ok=True)
+        mend(run.folder)
+        mend(run.checkpoints)
+        return run
+
+    def write_recipe(self, recipe: str) -> None:
+        """Write the recipe as resolved, once."""
+        write_text(self.recipe, recipe)
+
+    def save_result(self, name: str, result: dict[str, Any]) -> None:
+        """Write results/NAME.json."""
+        write_json(self.results / f"{name}.json", result)
+
+    def append(self, record: dict[str, Any]) -> None:
+        """Add one record to the log."""
+        with self.log.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+
+    def read_log(self) -> list[dict[str, Any]]:
+        """All records of the log; a last line that a crash tore is left out."""
+        return read_log(self.log)
+
+    def rewind(self, step: int) -> None:
+        """Cut the log back to the given step, as the steps after it are about to be taken again."""
+        kept = [record for record in self.read_log() if record["step"] <= step]
+        write_text(self.log, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept))
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The records of a log.jsonl; a last line that a crash tore is left out, an absent file is an empty log.
+
+    Raises:
+        UserError: a line other than the last is no JSON.
+    """
+    if not path.exists():
+        return []
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    records = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            if number == len(lines):
+                break
+            raise UserError("this line is no JSON", file=path, line=number, advice="remove the line") from None
+    return records
+
+
+def environment() -> dict[str, Any]:
+    """The machine and the versions: what a reader of a result needs to judge a speed."""
+    packages = ("bertwright", "torch", "numpy", "tokenizers", "safetensors", "scikit-learn")
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "memory_gigabytes": _memory_gigabytes(),
+        "packages": {name: importlib.metadata.version(name) for name in packages},
+        "command": sys.argv,
+    }
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+def _memory_gigabytes() -> float | None:
+    if not hasattr(os, "sysconf") or "SC_PHYS_PAGES" not in os.sysconf_names:
+        return None
+    return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)

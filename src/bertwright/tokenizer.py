@@ -1,0 +1,391 @@
+"""From text to token ids and back, in bounded memory, exactly as `transformers` does it with the same folder.
+
+A tokenizer is one tokenizer.json (Hugging Face `tokenizers`) with a tokenizer_config.json beside it; this module adds
+what training needs: long texts are encoded piece by piece, and every token knows whether it begins a word.
+
+`tokenizers` takes some 100 bytes of memory per token while it encodes, so a text of 50 MB must not go through in one
+piece. It is cut where no token can reach across: before white space, and where there is none, at the beginning of a
+word as the tokenizer itself cuts words. The ids are those of the whole text.
+
+Characters need no such machinery: a table from code points to ids encodes them by numpy, some hundred times faster.
+"""
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import tokenizers
+from tokenizers import PreTokenizedString, normalizers
+
+from bertwright.config import TokenizerSettings
+from bertwright.errors import UserError
+from bertwright.run import read_json, write_json, write_text
+from bertwright.vocabulary import CONTINUATION, SPACE, SPECIAL_TOKENS, learn
+
+_PIECE = 2**14
+"""Characters that a longer text is cut into."""
+
+_BATCH = 2**17
+"""Characters that are encoded at once: enough to keep the cores busy, and still in the processor's cache."""
+
+_WINDOW = 2**20
+"""characters: characters that the table is applied to at once."""
+
+_SPACES = re.compile(r"(?<=\S)(?=[ \t\n])")
+"""Where every kind of tokenizer begins a new word (white space goes with what follows it, or is dropped)."""
+
+_LOOK_AHEAD = 8
+"""Characters after a word that its end may depend on, at most (in BPE_WORDS: three)."""
+
+_CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
+_BETWEEN_CHINESE = re.compile(f"(?<=[{_CHINESE}\u3000-\u303f\uff00-\uffef]) (?=[{_CHINESE}\u3000-\u303f\uff00-\uffef])")
+_IS_CHINESE = re.compile(f"[{_CHINESE}]")
+
+_OTHER, _WORD, _WITHIN = 0, 1, 2
+"""How a token begins or ends: not as a word goes on (space, punctuation, a Chinese character), with a letter or
+digit, or in the middle of a character."""
+
+
+class Tokenizer:
+    """Text to ids and back.
+
+    Attributes:
+        kind: wordpiece, bpe, characters or symbols.
+        vocabulary_size: number of ids.
+        pad_id, unk_id, cls_id, sep_id, mask_id: the special tokens.
+        special_ids: ids of all special tokens, sorted.
+        max_length: longest sequence that its model can take, special tokens included; None if that is open.
+        hash: identifies the tokenizer: BLAKE2b of tokenizer.json's text.
+        alphabet: how text becomes symbols, for bertwright.json.
+    """
+
+    def __init__(
+        self, text: str, kind: str, names: dict[str, str] | None = None, max_length: int | None = None
+    ) -> None:
+        self._text = text
+        self._names = names or SPECIAL_TOKENS
+        self._tokenizer = tokenizers.Tokenizer.from_str(text)
+        self.kind, self.max_length = kind, max_length
+        vocabulary = self._tokenizer.get_vocab()
+        self.vocabulary_size = max(vocabulary.values()) + 1
+        self.pad_id, self.unk_id, self.cls_id, self.sep_id, self.mask_id = (
+            vocabulary[self._names[role]] for role in SPECIAL_TOKENS
+        )
+        added = self._tokenizer.get_added_tokens_decoder().items()
+        special = {number: token.content for number, token in added if token.special}
+        special |= {vocabulary[name]: name for name in self._names.values()}
+        self.special_ids = np.array(sorted(special), dtype=np.int64)
+        longest_first = sorted(special.values(), key=len, reverse=True)
+        self._special = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
+        self._tokens = [f"[unused{number}]" for number in range(self.vocabulary_size)]
+        for token, number in vocabulary.items():
+            self._tokens[number] = token
+        self._begins, self._ends = _edges(self._tokens, kind, special)
+        self._table = _character_table(vocabulary, self.unk_id) if kind == "characters" else None
+        self.hash = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+        self.alphabet: dict[str, Any] = {"kind": kind}
+
+    @classmethod
+    def train(cls, texts: Iterable[str], settings: TokenizerSettings, max_length: int | None = None) -> Self:
+        """Learn a tokenizer. The same texts give the same tokenizer.
+
+        Args:
+            texts: read once, in a stream; memory is bounded by `settings.sample_megabytes`.
+            settings: kind, size and so on.
+            max_length: longest sequence that its model can take.
+
+        Raises:
+            UserError: there is no text, or the vocabulary has no room for the alphabet.
+        """
+        return cls(learn(texts, settings).to_str(pretty=True), settings.kind, max_length=max_length)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Self:
+        """Load the tokenizer of a checkpoint or store, ours or one that `transformers` wrote.
+
+        Raises:
+            UserError: tokenizer.json is missing or damaged, of a kind that is not supported, or has no special tokens
+                for BERT's roles.
+        """
+        file = Path(folder) / "tokenizer.json"
+        specification = read_json(file)
+        text = file.read_text(encoding="utf-8")
+        try:
+            loaded = tokenizers.Tokenizer.from_str(text)
+        except Exception as error:  # noqa: BLE001  (the library raises nothing narrower)
+            raise UserError(
+                f"this is no tokenizer ({error})",
+                file=file,
+                expected="a tokenizer.json of Hugging Face tokenizers",
+                advice="restore the file, or make it anew",
+            ) from None
+        if specification.get("truncation") or specification.get("padding"):
+            loaded.no_truncation()  # texts would be cut without a word
+            loaded.no_padding()
+            text = loaded.to_str(pretty=True)
+        names, max_length = _configuration(file.with_name("tokenizer_config.json"))
+        absent = [name for name in names.values() if loaded.token_to_id(name) is None]
+        if absent:
+            raise UserError(
+                f"the vocabulary lacks {', '.join(absent)}",
+                file=file,
+                expected="tokens for padding, unknown, beginning, end and mask",
+                advice="take the tokenizer of a BERT model",
+            )
+        return cls(text, _kind(specification, file), names, max_length)
+
+    def save(self, folder: str | Path) -> None:
+        """Write tokenizer.json and tokenizer_config.json; `transformers` then gives the same ids by AutoTokenizer."""
+        write_text(Path(folder) / "tokenizer.json", self._text)
+        configuration: dict[str, Any] = {
+            # This class takes tokenizer.json as it is; BertTokenizer would build a WordPiece tokenizer of its own.
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            **{f"{role}_token": name for role, name in self._names.items()},
+            "clean_up_tokenization_spaces": False,
+            "model_input_names": ["input_ids", "token_type_ids", "attention_mask"],
+        }
+        if self.max_length is not None:
+            configuration["model_max_length"] = self.max_length
+        write_json(Path(folder) / "tokenizer_config.json", configuration)
+
+    def encode(self, text: str) -> np.ndarray:
+        """Ids of a text without special tokens around it, int32 [N]."""
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
+        """Ids of texts of any length, without special tokens around them.
+
+        A special token that stands in a text, such as [MASK], becomes its id, as with `transformers`.
+
+        Returns:
+            For each text, int32 [N].
+        """
+        if self._table is not None:
+            return [self._encode_characters(text, self._table) for text in texts]
+        encoded: list[list[np.ndarray]] = [[] for _ in texts]
+        numbered = ((number, piece) for number, text in enumerate(texts) for piece in self._pieces(text))
+        for group in _groups(numbered):
+            pieces = [piece for _, piece in group]
+            encodings = self._tokenizer.encode_batch_fast(pieces, add_special_tokens=False)
+            for (number, _), encoding in zip(group, encodings, strict=True):
+                encoded[number].append(np.array(encoding.ids, dtype=np.int32))
+        return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in encoded]
+
+    def tokens(self, ids: np.ndarray | Sequence[int]) -> list[str]:
+        """The tokens of ids, as they stand in the vocabulary."""
+        return [self._tokens[number] for number in np.asarray(ids).tolist()]
+
+    def decode(self, ids: np.ndarray | Sequence[int]) -> str:
+        """The text of ids, special tokens included; for wordpiece without spaces between Chinese characters."""
+        text = self._tokenizer.decode(np.asarray(ids).tolist(), skip_special_tokens=False)
+        return _BETWEEN_CHINESE.sub("", text) if self.kind == "wordpiece" else text
+
+    def begins_word(self, ids: np.ndarray) -> np.ndarray:
+        """Which tokens begin a word; the first one always does.
+
+        wordpiece: those without "##". symbols: all. characters: all but letters and digits (with the marks on them)
+        after such; every Chinese character is a word. bpe: by the same rule, applied to the first character of a token
+        and the last one of the token before; a token that begins within a character goes on with a word.
+
+        Args:
+            ids: [N].
+
+        Returns:
+            bool [N].
+        """
+        ids = np.asarray(ids)
+        begins = self._begins[ids]
+        continues = begins == _WITHIN
+        continues[1:] |= (begins[1:] == _WORD) & (self._ends[ids[:-1]] == _WORD)
+        continues[:1] = False
+        return ~continues
+
+    # ------------------------------------------------------------------------------------------ long texts
+
+    def _encode_characters(self, text: str, table: np.ndarray) -> np.ndarray:
+        lowercase = isinstance(self._tokenizer.normalizer, normalizers.Sequence)
+        parts = []
+        for part in self._special.split(text):
+            if self._special.fullmatch(part):
+                parts.append(np.array([self._tokenizer.token_to_id(part)], dtype=np.int32))
+                continue
+            for start in range(0, len(part), _WINDOW):
+                window = part[start : start + _WINDOW]
+                if lowercase:
+                    window = normalizers.Lowercase().normalize_str(window)
+                parts.append(table[np.frombuffer(window.encode("utf-32-le"), dtype=np.uint32)])
+        return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype=np.int32), *parts])
+
+    def _pieces(self, text: str) -> Iterator[str]:
+        """Cut a long text into pieces whose ids, joined, are those of the text."""
+        if len(text) <= _PIECE:
+            yield text
+            return
+        for part in self._special.split(text):  # special tokens may stand anywhere: nothing may cut through them
+            start = 0
+            while len(part) - start > _PIECE:
+                space = _SPACES.search(part, start + _PIECE // 2, start + _PIECE)
+                if space:
+                    yield part[start : space.start()]
+                    start = space.start()
+                else:
+                    end, next_start = self._word_start(part, start)
+                    yield part[start:end]
+                    start = next_start
+            yield part[start:]
+
+    def _word_start(self, text: str, start: int) -> tuple[int, int]:
+        """Where to cut a text without white space, asking the tokenizer for words.
+
+        Args:
+            text: a long text.
+            start: the beginning of a word in it.
+
+        Returns:
+            The end of the piece that begins at `start`, and where the next one begins: that is the same place, except
+            after a word so long that it is unknown, of which the beginning stands for all.
+        """
+        size = _PIECE
+        while start + size < len(text):
+            words = self._words(text[start : start + size])
+            cuts = [begin for _, begin in words if 0 < begin <= size - _LOOK_AHEAD]
+            if cuts:
+                return start + cuts[-1], start + cuts[-1]
+            if self.kind != "bpe" and len(words) == 1 and len(words[0][0]) > _PIECE // 2:
+                return start + size, self._word_end(text, start + size)
+            size *= 2
+        return len(text), len(text)
+
+    def _word_end(self, text: str, start: int) -> int:
+        """Where the word ends that a place in a text is in the middle of."""
+        while start < len(text):
+            words = self._words("a" + text[start : start + _PIECE])  # a letter, for the word to go on from
+            if len(words) > 1:
+                return start + words[1][1] - 1
+            start += _PIECE
+        return len(text)
+
+    def _words(self, text: str) -> list[tuple[str, int]]:
+        """The words of a text as the tokenizer cuts them: each normalised, with the place where it begins."""
+        parts = PreTokenizedString(text)
+        if (normalizer := self._tokenizer.normalizer) is not None:
+            parts.normalize(normalizer.normalize)
+        self._tokenizer.pre_tokenizer.pre_tokenize(parts)
+        return [(word, begin) for word, (begin, _), _ in parts.get_splits("original", "char")]
+
+
+def _groups(numbered: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+    """Collect pieces up to `_BATCH` characters."""
+    group: list[tuple[int, str]] = []
+    size = 0
+    for number, piece in numbered:
+        group.append((number, piece))
+        size += len(piece)
+        if size >= _BATCH:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
+
+
+# ---------------------------------------------------------------------------------------------- tables by id
+
+
+def _character_table(vocabulary: dict[str, int], unknown: int) -> np.ndarray:
+    """Id of every code point, int32 [0x110000]; the space has the id of its visible token."""
+    table = np.full(0x110000, unknown, dtype=np.int32)
+    for token, number in vocabulary.items():
+        if len(token) == 1:
+            table[ord(token)] = number
+    table[ord(" ")] = table[ord(SPACE)]
+    return table
+
+
+def _edges(tokens: list[str], kind: str, special: dict[int, str]) -> tuple[np.ndarray, np.ndarray]:
+    """How each token begins and how it ends: _OTHER, _WORD or _WITHIN, two arrays uint8 [V]."""
+    begins = np.full(len(tokens), _OTHER, dtype=np.uint8)
+    ends = np.full(len(tokens), _OTHER, dtype=np.uint8)
+    for number, token in enumerate(tokens):
+        if number in special or kind == "symbols":
+            continue
+        if kind == "wordpiece":
+            begins[number] = _WITHIN if token.startswith(CONTINUATION) else _OTHER
+        elif kind == "characters":
+            begins[number] = ends[number] = _character_class(token)
+        else:
+            begins[number], ends[number] = _byte_edges(token)
+    return begins, ends
+
+
+def _character_class(character: str) -> int:
+    if _IS_CHINESE.match(character):
+        return _OTHER
+    return _WORD if unicodedata.category(character)[0] in "LNM" else _OTHER
+
+
+def _byte_edges(token: str) -> tuple[int, int]:
+    """How a token of bytes begins and ends; half a character at its end leaves the word open."""
+    data = bytes(_BYTES[letter] for letter in token if letter in _BYTES)
+    if not data:  # a token that was added by hand
+        return _OTHER, _OTHER
+    if 0x80 <= data[0] < 0xC0:
+        begin = _WITHIN
+    elif (0xE4 <= data[0] < 0xEA and len(data) < 3) or (data[0] >= 0xF0 and len(data) < 4):
+        begin = _OTHER  # the first bytes of a Chinese character, or of an emoji
+    else:
+        text = data.decode("utf-8", errors="replace")
+        begin = _WORD if text[0] == "\ufffd" else _character_class(text[0])
+    last = data.decode("utf-8", errors="replace")[-1]
+    return begin, _WORD if last == "\ufffd" else _character_class(last)
+
+
+def _byte_letters() -> dict[str, int]:
+    """The letters that byte-level BPE writes bytes as: printable Latin-1 as it is, the others from U+0100 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
+
+
+_BYTES = _byte_letters()
+
+
+# ---------------------------------------------------------------------------------------------- other people's folders
+
+
+def _kind(specification: dict[str, Any], file: Path) -> str:
+    """What kind of tokenizer a tokenizer.json describes."""
+    model = specification["model"].get("type")
+    words = json.dumps([specification.get("normalizer"), specification.get("pre_tokenizer")], ensure_ascii=False)
+    if model == "WordPiece" and specification["model"]["continuing_subword_prefix"] == CONTINUATION:
+        return "wordpiece"
+    if model == "BPE" and '"ByteLevel"' in words:
+        return "bpe"
+    if model == "WordLevel" and '"WhitespaceSplit"' in words:
+        return "symbols"
+    if model == "WordLevel" and SPACE in words:
+        return "characters"
+    raise UserError(
+        f"a tokenizer of type {model} is not supported",
+        file=file,
+        expected="WordPiece, byte-level BPE, or a tokenizer that bertwright made",
+        advice="choose another model, or train a tokenizer",
+    )
+
+
+def _configuration(file: Path) -> tuple[dict[str, str], int | None]:
+    """Names of the special tokens and the longest sequence, as tokenizer_config.json gives them, if it is there."""
+    if not file.exists():
+        return SPECIAL_TOKENS, None
+    configuration = read_json(file)
+    names = {}
+    for role, name in SPECIAL_TOKENS.items():
+        given = configuration.get(f"{role}_token") or name
+        names[role] = given["content"] if isinstance(given, dict) else given
+    max_length = configuration.get("model_max_length")
+    # transformers writes 1e30 where it knows no limit
+    return names, int(max_length) if max_length is not None and max_length < 1e9 else None

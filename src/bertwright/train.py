@@ -1,0 +1,363 @@
+"""The one loop that every training goes through: pre-training and all tasks.
+
+What differs between them is in `Training`: how a global batch is made, what its losses are, how the model is evaluated
+and how a checkpoint is written. Stepping, logging, saving, resuming and stopping are here.
+"""
+
+import copy
+import functools
+import math
+import shutil
+import signal
+import threading
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from bertwright.batches import Batch, Rows
+from bertwright.checkpoint import read_state
+from bertwright.config import OptimizerSettings, TrainSettings
+from bertwright.devices import DTYPES, choose_device, computing_in, fastest, keep_freed_memory, use_threads
+from bertwright.errors import Interrupted, UserError
+from bertwright.model.heads import EncoderModel
+from bertwright.model.layers import ATTENTION
+from bertwright.optim import Optimizers, schedule
+from bertwright.run import Run
+
+Forward = Callable[..., Any]
+"""A model's forward pass, perhaps in another number format than its weights."""
+
+Losses = dict[str, tuple[Tensor, Tensor]]
+"""Per objective: the loss summed over its predictions, and how many of them were right."""
+
+Progress = Callable[[dict[str, Any]], None]
+"""Told after every step: the log's record, with `progress` (share of the run that is over) and `seconds_left`."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What one kind of training is made of."""
+
+    model: nn.Module
+    rows: Callable[[int], Rows]
+    """Number of the global batch, from 0 -> its rows, a function of this number alone."""
+    batches_per_epoch: int
+    losses: Callable[[Forward, Batch], Losses]
+    counts: Callable[[Batch], dict[str, int]]
+    """Over how many predictions each loss is a sum."""
+    weights: dict[str, float]
+    """Weight of each objective's mean loss in the total."""
+    evaluate: Callable[[Forward], dict[str, float]]
+    criterion: str
+    """The entry of an evaluation that chooses the best checkpoint."""
+    lower_is_better: bool
+    save: Callable[[Path, dict[str, Any] | None], None]
+    """Write a checkpoint folder, with this state for going on or without one."""
+
+
+@dataclass
+class Position:
+    """How far a run is: all that is needed to go on, beside weights, optimizer and random state."""
+
+    step: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    best_step: int | None = None
+    evaluations: int = 0
+    first_loss: float | None = None
+    tokens: int = 0
+    evaluation: dict[str, float] = field(default_factory=dict)
+    """The last one."""
+
+
+def train(
+    training: Training,
+    settings: TrainSettings,
+    optimizers: Optimizers,
+    run: Run,
+    *,
+    device: torch.device,
+    progress: Progress | None = None,
+    resume: bool = False,
+) -> Position:
+    """Train until the run is over.
+
+    Args:
+        training: what is trained.
+        settings: with dtype and device chosen, not "auto".
+        optimizers: over the parameters of `training.model`.
+        run: the folder; log, checkpoints and best/ are written there.
+        device: where to compute.
+        progress: told after every step.
+        resume: go on from the last checkpoint, if there is one.
+
+    Raises:
+        UserError: the loss is no number any more; the last good checkpoint is named.
+        Interrupted: Ctrl-C or SIGTERM came; a checkpoint was saved first.
+    """
+    forward = computing_in(training.model, DTYPES[settings.dtype])
+    position = _restore(training, optimizers, run) if resume else Position()
+    run.rewind(position.step)
+    if position.step == 0:
+        torch.manual_seed(settings.seed)
+    clock = _Clock(settings, training.batches_per_epoch, position.seconds)
+    with _stop_requests() as stop_requested:
+        while clock.progress(position.step) < 1.0:
+            record = _step(training, settings, optimizers, forward, position, clock, device)
+            position.step += 1
+            position.seconds = clock.seconds()
+            over = clock.progress(position.step) >= 1.0
+            if over or clock.evaluations_due(position.step) > position.evaluations:
+                record["evaluation"] = _evaluate(training, forward, position, run)
+                position.evaluations = clock.evaluations_due(position.step)
+            position.seconds = clock.seconds()
+            run.append(record)
+            stopping = stop_requested()
+            if over or stopping or position.step in _kept(settings, position.step) or _due(settings, position.step):
+                _save(training, settings, optimizers, run, position)
+            if progress is not None:
+                share = clock.progress(position.step)
+                progress(
+                    {**record, "progress": share, "seconds_left": position.seconds * (1 - share) / max(share, 1e-9)}
+                )
+            if stopping and not over:
+                raise Interrupted(f"stopped after step {position.step}; a checkpoint is saved, go on by --resume")
+    return position
+
+
+def use_machine(settings: TrainSettings) -> torch.device:
+    """Set threads and allocator for training, seed the random numbers, and give the device to train on."""
+    keep_freed_memory()
+    use_threads(settings.threads)
+    torch.manual_seed(settings.seed)
+    return choose_device(settings.device)
+
+
+def resolve(
+    settings: TrainSettings,
+    optimizer: OptimizerSettings,
+    model: EncoderModel,
+    losses: Callable[[Forward, Batch], Losses],
+    rows: Rows,
+    device: torch.device,
+) -> TrainSettings:
+    """Settings without "auto": the fastest number format and attention path of those left open, for this very model.
+
+    A few steps of each are timed on a copy of the model, with a part of a batch.
+
+    Args:
+        settings: of the recipe.
+        optimizer: its steps are timed too.
+        model: as it was drawn or loaded.
+        losses: what is computed.
+        rows: a batch.
+        device: where.
+    """
+    dtypes = list(DTYPES) if settings.dtype == "auto" else [settings.dtype]
+    paths = list(ATTENTION) if settings.attention == "auto" else [settings.attention]
+    if device.type == "cuda" and settings.attention == "auto":
+        paths = ["sdpa"]
+    batch = rows.part(0, max(1, len(rows.input_ids) // 8)).batch(device)
+    copied = copy.deepcopy(model)
+    optimizers = Optimizers(copied, optimizer)
+
+    def one_step(dtype: str, path: str) -> None:
+        copied.encoder.attention_path = path
+        summed = [loss for loss, _ in losses(computing_in(copied, DTYPES[dtype]), batch).values()]
+        torch.stack(summed).sum().backward()
+        optimizers.step(0.0)
+
+    choices = {f"{dtype} {path}": functools.partial(one_step, dtype, path) for dtype in dtypes for path in paths}
+    dtype, path = (fastest(choices)[0] if len(choices) > 1 else next(iter(choices))).split()
+    chosen = {"dtype": dtype, "attention": path, "device": device.type, "threads": torch.get_num_threads()}
+    return settings.model_copy(update=chosen)
+
+
+def _step(
+    training: Training,
+    settings: TrainSettings,
+    optimizers: Optimizers,
+    forward: Forward,
+    position: Position,
+    clock: "_Clock",
+    device: torch.device,
+) -> dict[str, Any]:
+    """One optimizer step; returns the log's record of it."""
+    begin = time.perf_counter()
+    rows = training.rows(position.step)
+    batches = [rows.part(part, settings.accumulation).batch(device) for part in range(settings.accumulation)]
+    batches = [batch for batch in batches if len(batch.sample_ids)]
+    counts = [training.counts(batch) for batch in batches]
+    totals = {name: max(1, sum(count[name] for count in counts)) for name in counts[0]}
+    training.model.train()
+    means = dict.fromkeys(totals, 0.0)
+    for batch in batches:
+        losses = training.losses(forward, batch)
+        # A sum over this part divided by the count of the whole batch: any partition gives the same gradient.
+        shares = [training.weights[name] * loss / totals[name] for name, (loss, _) in losses.items()]
+        torch.stack(shares).sum().backward()
+        for name, (loss, _) in losses.items():
+            means[name] += float(loss.detach()) / totals[name]
+    loss = sum(training.weights[name] * mean for name, mean in means.items())
+    if not math.isfinite(loss):
+        raise UserError(
+            f"the loss is {loss} at step {position.step + 1} (samples {_digest(rows)})",
+            expected="a finite loss",
+            advice="go on from the last checkpoint with a lower learning rate (a new run), or in train.dtype=float32",
+        )
+    factor = schedule(clock.middle_of(position.step), settings.warmup)
+    norm = float(optimizers.step(factor))
+    if position.first_loss is None:
+        position.first_loss = means.get("masked_tokens", loss)
+    tokens = sum(batch.num_tokens for batch in batches)
+    position.tokens += tokens
+    return {
+        "step": position.step + 1,
+        "epoch": position.step // training.batches_per_epoch,
+        "loss": loss,
+        "losses": means,
+        "learning_rate": optimizers.peaks[0][0] * factor,
+        "gradient_norm": norm,
+        "tokens": tokens,
+        "tokens_per_second": round(tokens / (time.perf_counter() - begin), 1),
+        "seconds": round(clock.seconds(), 3),
+        "sample_ids": _digest(rows),
+    }
+
+
+def _digest(rows: Rows) -> str:
+    """How many samples a batch has, and a checksum of their numbers: equal digests, equal samples."""
+    return f"{len(rows.sample_ids)}:{zlib.crc32(rows.sample_ids.astype('<i8').tobytes()):08x}"
+
+
+def _evaluate(training: Training, forward: Forward, position: Position, run: Run) -> dict[str, float]:
+    """Evaluate, and keep the model if it is the best so far."""
+    training.model.eval()
+    with torch.inference_mode():
+        evaluation = training.evaluate(forward)
+    value = evaluation[training.criterion]
+    better = position.best is None or (value < position.best if training.lower_is_better else value > position.best)
+    if better:
+        position.best, position.best_step = value, position.step
+        training.save(run.best, None)
+    position.evaluation = evaluation
+    return evaluation
+
+
+class _Clock:
+    """How much of a run is over: by steps, or by the time that it has run, over all its resumptions."""
+
+    def __init__(self, settings: TrainSettings, batches_per_epoch: int, seconds: float) -> None:
+        self._begin = time.perf_counter() - seconds
+        self._limit = settings.minutes * 60 if settings.minutes else None
+        epochs = settings.epochs or 0
+        self._steps = settings.steps or math.ceil(epochs * batches_per_epoch)
+        per_evaluation = max(1, batches_per_epoch if settings.epochs else self._steps // 10)
+        self._evaluate_every = settings.evaluate_every or (0 if self._limit else per_evaluation)
+
+    def seconds(self) -> float:
+        """Seconds that the run has taken."""
+        return time.perf_counter() - self._begin
+
+    def progress(self, step: int) -> float:
+        """Share of the run that is over after `step` steps."""
+        return self.seconds() / self._limit if self._limit else step / self._steps
+
+    def middle_of(self, step: int) -> float:
+        """Where in the run the step lies that begins now."""
+        return min(1.0, self.seconds() / self._limit) if self._limit else (step + 0.5) / self._steps
+
+    def evaluations_due(self, step: int) -> int:
+        """How many evaluations should have been made by now."""
+        if self._evaluate_every:
+            return step // self._evaluate_every
+        assert self._limit is not None
+        return int(10 * self.seconds() / self._limit)
+
+
+# ---------------------------------------------------------------------------------------------- checkpoints
+
+
+def checkpoint_name(step: int) -> str:
+    """Name of a checkpoint's folder; names sort as steps do."""
+    return f"step-{step:08d}"
+
+
+def latest_checkpoint(run: Run) -> Path | None:
+    """The last checkpoint that the run can go on from."""
+    folders = sorted(path.parent for path in run.checkpoints.glob("step-*/train.pt"))
+    return folders[-1] if folders else None
+
+
+def _save(training: Training, settings: TrainSettings, optimizers: Optimizers, run: Run, position: Position) -> None:
+    """Write a checkpoint to go on from, and thin out the older ones."""
+    state = {
+        "position": asdict(position),
+        "optimizers": optimizers.state_dict(),
+        "random": torch.get_rng_state(),
+    }
+    training.save(run.checkpoints / checkpoint_name(position.step), state)
+    resumable = sorted(path.parent for path in run.checkpoints.glob("step-*/train.pt"))
+    for folder in resumable[: -settings.keep]:
+        step = int(folder.name.removeprefix("step-"))
+        if step in _kept(settings, step):
+            (folder / "train.pt").unlink()
+        else:
+            shutil.rmtree(folder)
+
+
+def _restore(training: Training, optimizers: Optimizers, run: Run) -> Position:
+    """Load optimizer, random state and position of the last checkpoint; the weights were loaded with the model."""
+    folder = latest_checkpoint(run)
+    if folder is None:
+        return Position()
+    state = read_state(folder)
+    optimizers.load_state_dict(state["optimizers"])
+    torch.set_rng_state(state["random"])
+    return Position(**state["position"])
+
+
+def _due(settings: TrainSettings, step: int) -> bool:
+    return settings.save_every > 0 and step % settings.save_every == 0
+
+
+def _kept(settings: TrainSettings, step: int) -> list[int]:
+    """The steps up to this one whose weights are kept for good."""
+    if settings.save_at != "log":
+        return list(settings.save_at)
+    powers = range(len(str(step)) + 1)
+    return [factor * 10**power for power in powers for factor in (1, 2, 5)]
+
+
+# ---------------------------------------------------------------------------------------------- stopping
+
+
+@contextmanager
+def _stop_requests() -> Iterator[Callable[[], bool]]:
+    """Turn Ctrl-C and SIGTERM into a question that is asked between steps; a second signal acts at once."""
+    requested = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield requested.is_set
+        return
+    signals = [signal.SIGINT, signal.SIGTERM]
+    previous = {number: signal.getsignal(number) for number in signals}
+
+    def request(number: int, _frame: object) -> None:
+        requested.set()
+        for each in signals:
+            signal.signal(each, previous[each])
+
+    for number in signals:
+        signal.signal(number, request)
+    try:
+        yield requested.is_set
+    finally:
+        for number in signals:
+            signal.signal(number, previous[number])

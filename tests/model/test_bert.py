@@ -1,0 +1,178 @@
+"""The `bert` layout computes what `transformers` computes, in both directions, padded and packed."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from bertwright.config import ModelConfig
+from bertwright.model import hub
+from bertwright.model.encoder import block_bias
+from bertwright.model.heads import ClassificationModel, PretrainingModel
+from bertwright.model.layers import ATTENTION, Layer, explicit_attention, sdpa_attention
+
+CONFIG = ModelConfig(preset="tiny", vocabulary_size=97, max_length=40, initial_deviation=0.3)
+"""A large deviation: at .02 all outputs are nearly equal and a wrong model would pass."""
+
+
+def write_model(folder: Path, model: torch.nn.Module, architecture: str, labels: list[str] | None = None) -> None:
+    from safetensors.torch import save_file
+
+    folder.mkdir()
+    weights = hub.weights_to_hub({name: p.detach().contiguous() for name, p in model.named_parameters()})
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    config = hub.config_to_hub(CONFIG, architecture=architecture, pad_id=0, labels=labels)
+    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+
+
+def batch(rows: int = 3, length: int = 24) -> dict[str, torch.Tensor]:
+    """Rows of different lengths, padded, with two segments."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(5, 97, (rows, length), generator=generator)
+    lengths = torch.tensor([length, length - 7, 5])[:rows]
+    real = torch.arange(length) < lengths[:, None]
+    return {
+        "input_ids": torch.where(real, ids, 0),
+        "segment_ids": ((torch.arange(length) >= 4) & real).long(),
+        "position_ids": torch.arange(length).expand(rows, length),
+        "sequence_ids": torch.where(real, torch.arange(1, rows + 1)[:, None], 0),
+    }
+
+
+def theirs(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> Any:
+    with torch.inference_mode():
+        return model(
+            input_ids=inputs["input_ids"],
+            token_type_ids=inputs["segment_ids"],
+            attention_mask=(inputs["sequence_ids"] > 0).long(),
+        )
+
+
+def no_key_problems(info: dict) -> None:
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+
+
+@pytest.mark.parametrize("path", sorted(ATTENTION))
+@pytest.mark.parametrize("pair", [False, True])
+def test_transformers_reads_ours(tmp_path: Path, pair: bool, path: str) -> None:
+    torch.manual_seed(1)
+    model = PretrainingModel(CONFIG, pair=pair).eval()
+    torch.nn.init.normal_(model.masked_token_head.bias)  # a zero bias would hide a lost one
+    model.encoder.attention_path = path
+    write_model(tmp_path / "ours", model, "BertForPreTraining" if pair else "BertForMaskedLM")
+    auto = transformers.AutoModelForPreTraining if pair else transformers.AutoModelForMaskedLM
+    loaded, info = auto.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    no_key_problems(info)
+    inputs = batch()
+    output = theirs(loaded.eval(), inputs)
+    masked = (inputs["sequence_ids"].flatten() > 0).nonzero().flatten()
+    starts = torch.arange(3) * inputs["input_ids"].shape[1]
+    with torch.inference_mode():
+        token_logits, pair_logits = model(*inputs.values(), masked, starts)
+    logits = output.prediction_logits if pair else output.logits
+    torch.testing.assert_close(token_logits, logits.flatten(0, 1)[masked], atol=1e-4, rtol=0)
+    assert logits.std() > 1
+    if pair:
+        assert pair_logits is not None
+        torch.testing.assert_close(pair_logits, output.seq_relationship_logits, atol=1e-4, rtol=0)
+
+
+def test_transformers_reads_our_classifier(tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    model = ClassificationModel(CONFIG, 3, pooling="cls").eval()
+    write_model(tmp_path / "ours", model, "BertForSequenceClassification", ["a", "b", "c"])
+    loaded, info = transformers.AutoModelForSequenceClassification.from_pretrained(
+        tmp_path / "ours", output_loading_info=True
+    )
+    no_key_problems(info)
+    assert loaded.config.id2label == {0: "a", 1: "b", 2: "c"}
+    inputs = batch()
+    with torch.inference_mode():
+        logits = model(*inputs.values(), torch.arange(3) * inputs["input_ids"].shape[1])
+    torch.testing.assert_close(logits, theirs(loaded.eval(), inputs).logits, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["BertForMaskedLM", "BertForPreTraining", "BertModel"])
+def test_we_read_theirs(tmp_path: Path, kind: str) -> None:
+    torch.manual_seed(2)
+    values = {target: getattr(CONFIG, ours) for ours, target in hub.CONFIG.items()}
+    reference = getattr(transformers, kind)(transformers.BertConfig(**values)).eval()
+    reference.save_pretrained(tmp_path / "theirs")
+    config = hub.config_from_hub(json.loads((tmp_path / "theirs" / "config.json").read_text()), tmp_path)
+    assert config == CONFIG.model_copy(update={"preset": None})
+    weights, unknown = hub.weights_from_hub(load_file(tmp_path / "theirs" / "model.safetensors"))
+    assert unknown == []
+    model = PretrainingModel(config, pair=kind == "BertForPreTraining").eval()
+    result = model.load_state_dict(weights, strict=False)
+    heads = ("masked_token_head", "pair_head", "pooler") if kind == "BertModel" else ()
+    assert [name for name in result.missing_keys if not name.startswith(heads)] == []
+    inputs = batch()
+    real = inputs["sequence_ids"] > 0
+    with torch.inference_mode():
+        hidden = model.encoder(*inputs.values())
+    output = theirs(reference if kind == "BertModel" else reference.bert, inputs)
+    torch.testing.assert_close(hidden[real], output.last_hidden_state[real], atol=1e-4, rtol=0)
+
+
+def test_packed_equals_padded() -> None:
+    """Three sequences in one row, positions restarting, give the vectors that they have alone."""
+    torch.manual_seed(3)
+    encoder = PretrainingModel(CONFIG, pair=False).eval().encoder
+    padded = batch()
+    real = padded["sequence_ids"] > 0
+    packed = {name: tensor[real][None] for name, tensor in padded.items()}
+    with torch.inference_mode():
+        alone, together = encoder(*padded.values())[real], encoder(*packed.values())[0]
+    torch.testing.assert_close(together, alone, atol=1e-4, rtol=0)
+
+
+def test_a_token_sees_only_its_own_sequence() -> None:
+    bias = block_bias(torch.tensor([[1, 1, 2, 0]]), torch.float32)
+    assert (bias[0, 0] == 0).tolist() == [
+        [True, True, False, False],
+        [True, True, False, False],
+        [False, False, True, False],
+        [False, False, False, True],
+    ]
+
+
+def test_both_attention_paths_give_the_same_gradients() -> None:
+    generator = torch.Generator().manual_seed(4)
+    ids = torch.tensor([[1, 1, 1, 2, 2, 0]]).repeat(2, 1)
+    gradients = []
+    for attend in (explicit_attention, sdpa_attention):
+        generator.manual_seed(4)
+        parts = [torch.randn(2, 3, 6, 8, generator=generator).requires_grad_() for _ in range(3)]
+        query, key, value = parts
+        output = attend(query, key, value, block_bias(ids, torch.float32), 0.0)
+        (output * torch.arange(8)).sum().backward()
+        gradients.append([part.grad for part in parts])
+    for ours, fused in zip(*gradients, strict=True):
+        torch.testing.assert_close(ours, fused, atol=1e-4, rtol=1e-4)
+
+
+def test_initial_weights() -> None:
+    torch.manual_seed(5)
+    config = ModelConfig(preset="mini", vocabulary_size=5000)
+    model = PretrainingModel(config, pair=True)
+    table = model.encoder.token_embedding.weight.detach().numpy()
+    assert abs(table.std() - 0.02) < 2e-4
+    assert abs(np.mean(table)) < 1e-4
+    first = model.encoder.layers[0]
+    assert isinstance(first, Layer)
+    assert not first.inner.bias.detach().any()
+
+
+@pytest.mark.parametrize(
+    ("preset", "vocabulary_size", "published"), [("base", 30_522, 110_106_428), ("large", 30_522, 336_226_108)]
+)
+def test_published_sizes(preset: str, vocabulary_size: int, published: int) -> None:
+    """Devlin et al. 2019, both heads included."""
+    with torch.device("meta"):
+        model = PretrainingModel(ModelConfig(preset=preset, vocabulary_size=vocabulary_size), pair=True)  # type: ignore[arg-type]
+    assert sum(parameter.numel() for parameter in model.parameters()) == published

@@ -1,0 +1,90 @@
+"""The page in a real browser: nothing is asked of the network, nothing goes wrong, nothing sticks out."""
+
+import contextlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import made_up
+import pytest
+
+from bertwright.report import write_report
+
+pytestmark = pytest.mark.slow
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+ARGUMENTS += ["--disable-component-update", "--disable-sync"]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("no Chromium is installed")
+    with playwright.sync_playwright() as started:
+        launched = started.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        yield launched
+        launched.close()
+
+
+@contextlib.contextmanager
+def opened(browser: Any, path: Path, **options: Any) -> Iterator[tuple[Any, list[str]]]:
+    """The page, and what went wrong with it so far."""
+    context = browser.new_context(**options)
+    page, wrong = context.new_page(), []
+    page.on("console", lambda message: wrong.append(f"console: {message.text}"))
+    page.on("pageerror", lambda error: wrong.append(f"error: {error}"))
+    page.on("request", lambda request: request.url == path.as_uri() or wrong.append(f"request: {request.url}"))
+    page.goto(path.as_uri())
+    page.wait_for_selector(".chart svg.main-svg")
+    yield page, wrong
+    context.close()
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+@pytest.mark.parametrize("look", ["light", "dark"])
+def test_the_page_works_at_every_width_in_both_looks(browser: Any, demo_page: Path, width: int, look: str) -> None:
+    options = {"viewport": {"width": width, "height": 800}, "color_scheme": look, "has_touch": width < 500}
+    with opened(browser, demo_page, **options) as (page, wrong):
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for summary in page.locator("details.fold > summary").all():
+            summary.click()
+        page.wait_for_function(
+            "document.querySelectorAll('.chart').length == document.querySelectorAll('.js-plotly-plot').length"
+        )
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert wrong == []
+
+
+def test_texts_cannot_become_markup_in_charts_either(browser: Any, tmp_path: Path) -> None:
+    folder = made_up.demo(tmp_path / "demo", steps=10, epochs=2)
+    made_up.plant_everywhere(folder)
+    with opened(browser, write_report([folder], tmp_path / "report.html")) as (page, wrong):
+        assert page.locator("img, svg image").count() == 0
+        assert wrong == []
+
+
+def test_the_toggle_changes_page_and_charts(browser: Any, demo_page: Path) -> None:
+    paper = "getComputedStyle(document.body).backgroundColor"
+    chart = "document.querySelector('.chart .main-svg').style.background"
+    with opened(browser, demo_page, color_scheme="light") as (page, wrong):
+        before = page.evaluate(paper), page.evaluate(chart)
+        page.click("#look")
+        page.wait_for_function(f"{chart} != '{before[1]}'")
+        assert page.evaluate(paper) != before[0]
+        page.click("#look")
+        page.wait_for_function(f"{chart} == '{before[1]}'")
+        assert page.evaluate(paper) == before[0]
+        assert wrong == []
+
+
+def test_a_chart_can_be_saved_and_nothing_else(browser: Any, demo_page: Path) -> None:
+    with opened(browser, demo_page) as (page, wrong):
+        page.hover("#comparison .chart")
+        assert page.locator("#comparison .chart").first.locator(".modebar-btn").count() == 1
+        with page.expect_download() as download:
+            page.locator("#comparison .chart").first.locator(".modebar-btn").click()
+        assert download.value.suggested_filename == "comparison.png"
+        assert [line for line in wrong if not line.startswith(("request: blob:", "request: data:"))] == []

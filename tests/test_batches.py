@@ -1,0 +1,109 @@
+"""Order, pieces, rows: what a batch holds, and that it is a function of numbers alone."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bertwright.batches import IGNORED, SpecialTokens, hashed, pack, permute, plan, uniforms
+from helpers import small_store
+
+SPECIAL = SpecialTokens(pad=0, cls=2, sep=3, mask=4, ordinary=np.arange(5, 100))
+
+
+def sequences(*sizes: int) -> list[tuple[np.ndarray, ...]]:
+    """Sequences of one segment with distinct contents."""
+    ends = np.cumsum(sizes)
+    return [(np.arange(end - size, end) % 90 + 5,) for size, end in zip(sizes, ends, strict=True)]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 64, 1000, 4097])
+def test_permute_is_a_permutation(size: int) -> None:
+    order = permute(np.arange(size), size, 7, 0)
+    assert sorted(order) == list(range(size))
+    if size > 60:
+        assert not np.array_equal(order, np.arange(size))
+        assert not np.array_equal(order, permute(np.arange(size), size, 7, 1))
+        assert abs(np.corrcoef(order, np.arange(size))[0, 1]) < 0.3
+    np.testing.assert_array_equal(order[size // 2 :], permute(np.arange(size // 2, size), size, 7, 0))
+
+
+def test_hashes_look_uniform_and_depend_on_every_key() -> None:
+    draws = uniforms(1, 2, np.arange(100_000))
+    assert abs(draws.mean() - 0.5) < 0.005
+    assert abs((draws < 0.15).mean() - 0.15) < 0.003
+    assert abs(np.corrcoef(draws[1:], draws[:-1])[0, 1]) < 0.01
+    base = hashed(1, 2, 3)[0]
+    assert len({base, hashed(2, 2, 3)[0], hashed(1, 3, 3)[0], hashed(1, 2, 4)[0], hashed(2, 1, 3)[0]}) == 5
+
+
+def test_packing_keeps_every_token_and_frames_every_sequence() -> None:
+    sizes = [30, 3, 17, 9, 28, 1, 12]
+    given = sequences(*sizes)
+    rows = pack(given, SPECIAL, length=32, sample_ids=np.arange(100, 107))
+    flat = rows.input_ids.ravel()
+    assert len(rows.input_ids) == 4, "two long ones fill rows of their own, the rest shares two"
+    for start, sample, number in zip(rows.sequence_starts, rows.sample_ids, range(1, 8), strict=True):
+        (tokens,) = given[sample - 100]
+        end = start + len(tokens) + 2
+        np.testing.assert_array_equal(flat[start:end], [2, *tokens, 3])
+        assert (rows.sequence_ids.ravel()[start:end] == number).all()
+        np.testing.assert_array_equal(rows.position_ids.ravel()[start:end], np.arange(end - start))
+    assert (flat[rows.sequence_ids.ravel() == 0] == 0).all()
+    assert (rows.sequence_ids > 0).sum() == sum(sizes) + 2 * len(sizes)
+
+
+def test_two_segments() -> None:
+    rows = pack([(np.array([10, 11]), np.array([20, 21, 22]))], SPECIAL, length=10)
+    assert rows.input_ids.tolist() == [[2, 10, 11, 3, 20, 21, 22, 3, 0, 0]]
+    assert rows.segment_ids.tolist() == [[0, 0, 0, 0, 1, 1, 1, 1, 0, 0]]
+    assert rows.position_ids.tolist() == [[0, 1, 2, 3, 4, 5, 6, 7, 0, 0]]
+
+
+def test_without_sharing_every_sequence_has_its_row() -> None:
+    rows = pack(sequences(4, 9, 2), SPECIAL, length=16, share_rows=False)
+    assert rows.sequence_starts.tolist() == [0, 16, 32]
+    assert rows.sample_ids.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_parts_hold_the_whole_batch(parts: int) -> None:
+    rows = pack(sequences(*range(2, 30)), SPECIAL, length=40, sequence_labels=np.arange(28))
+    found = []
+    for rank in range(parts):
+        part = rows.part(rank, parts)
+        np.testing.assert_array_equal(part.input_ids, rows.input_ids[rank::parts])
+        assert sorted(np.unique(part.sequence_ids[part.sequence_ids > 0])) == list(range(1, len(part.sample_ids) + 1))
+        for number, (start, sample) in enumerate(zip(part.sequence_starts, part.sample_ids, strict=True), start=1):
+            assert part.input_ids.ravel()[start] == SPECIAL.cls
+            assert (part.sequence_ids == number).sum() == sample + 2 + 2, (
+                "sample n has n + 2 tokens and two framing ones"
+            )
+        assert (part.sequence_labels == part.sample_ids).all()
+        found += part.sample_ids.tolist()
+    assert sorted(found) == list(range(28))
+
+
+def test_tensors_of_a_batch() -> None:
+    rows = pack(sequences(3, 5), SPECIAL, length=8)
+    labels = np.full_like(rows.input_ids, IGNORED)
+    labels[0, 2] = 42
+    batch = rows.batch()
+    assert batch.num_tokens == 12
+    assert len(batch.labels) == 0
+    from bertwright.batches import with_labels
+
+    batch = with_labels(rows, rows.input_ids, labels).batch()
+    assert batch.masked_positions.tolist() == [2]
+    assert batch.labels.tolist() == [42]
+
+
+def test_a_plan_covers_every_document_once(tmp_path: Path) -> None:
+    store = small_store(tmp_path, sizes=[5, 130, 64, 1, 62], held_out=[0, 0, 1, 0, 0])
+    side = plan(store, 62, held_out=False)
+    documents, begins, ends = side.pieces(np.arange(side.num_samples))
+    assert documents.tolist() == [0, 1, 1, 1, 3, 4]
+    assert (ends - begins).tolist() == [5, 43, 43, 44, 1, 62]
+    assert begins[1:4].tolist() == [5, 48, 91]
+    assert plan(store, 62, held_out=True).pieces(np.arange(2))[0].tolist() == [2, 2]
+    assert side.mean_length() == pytest.approx((5 + 130 + 1 + 62) / 6)

@@ -1,0 +1,262 @@
+"""Pre-training: resuming is exact, nothing is lost, losses are what they should be."""
+
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+
+from bertwright.batches import Rows
+from bertwright.checkpoint import load_checkpoint, read_state
+from bertwright.config import PretrainRecipe, dump_recipe, parse
+from bertwright.errors import Interrupted, UserError
+from bertwright.inspection import inspect
+from bertwright.doctor.measures import expected_first_loss
+from bertwright.pretrain import pretrain
+from bertwright.run import Run, read_log
+from bertwright.train import latest_checkpoint
+from helpers import small_store
+
+SAME = ("step", "epoch", "loss", "losses", "learning_rate", "gradient_norm", "tokens", "sample_ids")
+"""What an undisturbed and a resumed run must agree on, in every record of the log."""
+
+
+def recipe(folder: Path, run: str = "run", **sections: Any) -> PretrainRecipe:
+    """A recipe for seconds; the store of `folder` is made on first use."""
+    if not (folder / "store").exists():
+        small_store(folder, sizes=[70, 25, 40] * 20)
+    values: dict[str, Any] = {
+        "run": str(folder / run),
+        "store": str(folder / "store"),
+        "model": {"layers": 2, "width": 32, "heads": 2, "inner_width": 64, "max_length": 64},
+        "train": {"steps": 20, "batch_size": 4, "length": 32, "dtype": "float32", "attention": "explicit"},
+    }
+    for name, section in sections.items():
+        values[name] = {**values.get(name, {}), **section}
+    return parse(PretrainRecipe, values)
+
+
+def same_log(first: Path, second: Path) -> None:
+    one, other = ([{key: r[key] for key in SAME} for r in read_log(folder / "log.jsonl")] for folder in (first, second))
+    assert one == other
+
+
+def same_checkpoint(first: Path, second: Path) -> None:
+    assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
+    one, other = read_state(first), read_state(second)
+    assert torch.equal(one["random"], other["random"])
+    for ours, theirs in zip(one["optimizers"], other["optimizers"], strict=True):
+        assert ours["param_groups"] == theirs["param_groups"]
+        assert ours["state"].keys() == theirs["state"].keys()
+        for key, state in ours["state"].items():
+            for name, value in state.items():
+                assert torch.equal(value, theirs["state"][key][name])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "muon"])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_stopped_and_resumed_equals_undisturbed(tmp_path: Path, dtype: str, optimizer: str) -> None:
+    sections = {
+        "optimizer": {"name": optimizer},
+        "objective": {"pair": "next_sentence"},
+        "model": {"dropout": 0.1},
+        "train": {"dtype": dtype, "evaluate_every": 4},
+    }
+    pretrain(recipe(tmp_path, "whole", **sections))
+
+    def stop_after_nine(record: dict[str, Any]) -> None:
+        if record["step"] == 9:
+            os.kill(os.getpid(), signal.SIGTERM)  # noticed after the tenth step
+
+    with pytest.raises(Interrupted, match="after step 10"):
+        pretrain(recipe(tmp_path, "parts", **sections), progress=stop_after_nine)
+    assert len(read_log(tmp_path / "parts" / "log.jsonl")) == 10
+    pretrain(recipe(tmp_path, "parts"), resume=True)
+    same_log(tmp_path / "whole", tmp_path / "parts")
+    last = "checkpoints/step-00000020"
+    same_checkpoint(tmp_path / "whole" / last, tmp_path / "parts" / last)
+    best = "best/model.safetensors"
+    assert (tmp_path / "whole" / best).read_bytes() == (tmp_path / "parts" / best).read_bytes()
+
+
+def test_another_seed_is_another_run(tmp_path: Path) -> None:
+    """What the test above compares does differ where it should."""
+    for seed in (1, 2):
+        pretrain(recipe(tmp_path, f"seed-{seed}", train={"seed": seed, "steps": 3}))
+    one, other = (read_log(tmp_path / f"seed-{seed}" / "log.jsonl") for seed in (1, 2))
+    assert one[0]["sample_ids"] != other[0]["sample_ids"]
+    assert one[0]["loss"] != other[0]["loss"]
+
+
+def test_accumulation_changes_nothing(tmp_path: Path) -> None:
+    for parts in (1, 3):
+        settings = {"accumulation": parts, "steps": 8, "batch_size": 6}
+        pretrain(recipe(tmp_path, f"parts-{parts}", train=settings, objective={"pair": "next_sentence"}))
+    whole, parts = (read_log(tmp_path / f"parts-{n}" / "log.jsonl") for n in (1, 3))
+    for one, other in zip(whole, parts, strict=True):
+        assert one["sample_ids"] == other["sample_ids"]
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
+        assert one["gradient_norm"] == pytest.approx(other["gradient_norm"], rel=1e-4)
+
+
+@pytest.mark.parametrize("width", [64, 256])
+def test_first_loss(tmp_path: Path, width: int) -> None:
+    """Prediction P1: within .05 of ln V + D sigma^2 / 2."""
+    sections = {"model": {"width": width, "vocabulary_size": 8192}, "train": {"steps": 1, "batch_size": 32}}
+    result = pretrain(recipe(tmp_path, **sections))
+    assert result["expected_first_loss"] == pytest.approx(math.log(8192) + width * 0.0004 / 2)
+    assert abs(result["first_loss"] - result["expected_first_loss"]) < 0.05
+    assert result["uniform_loss"] == pytest.approx(math.log(8192))
+
+
+def test_it_learns_more_than_frequencies(tmp_path: Path) -> None:
+    """The tokens follow each other by a rule; a model that learns it gets far below the unigram entropy."""
+    sections = {
+        "optimizer": {"name": "muon", "learning_rate": 3e-3},
+        "train": {"steps": 150, "batch_size": 16},
+        "model": {"width": 64},
+    }
+    result = pretrain(recipe(tmp_path, **sections))
+    assert result["unigram_entropy"] == pytest.approx(math.log(90), abs=0.1)
+    assert result["best"] < result["unigram_entropy"] - 1
+    assert result["evaluation"]["masked_tokens_accuracy"] > 0.2
+
+
+def test_expected_first_loss_formula() -> None:
+    assert expected_first_loss(30522, 768, 0.02) == pytest.approx(10.326 + 0.1536, abs=1e-3)
+
+
+def test_the_checkpoint_is_what_transformers_reads(tmp_path: Path) -> None:
+    kinds = {"none": transformers.AutoModelForMaskedLM, "next_sentence": transformers.AutoModelForPreTraining}
+    for pair, auto in kinds.items():
+        pretrain(recipe(tmp_path, pair, objective={"pair": pair}, train={"steps": 2}))
+        _, info = auto.from_pretrained(tmp_path / pair / "best", output_loading_info=True)
+        assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+        facts = json.loads((tmp_path / pair / "best" / "bertwright.json").read_text(encoding="utf-8"))
+        assert facts["pair_objective"] == pair
+        assert facts["alphabet"]["kind"] == "symbols"
+
+
+def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import bertwright.pretrain as module
+
+    genuine = module.pretraining_losses
+    calls = 0
+
+    def planted(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        losses = genuine(*arguments)
+        return {name: (loss * math.nan if calls == 8 else loss, right) for name, (loss, right) in losses.items()}
+
+    monkeypatch.setattr(module, "pretraining_losses", planted)
+    with pytest.raises(UserError, match="the loss is nan at step"):
+        pretrain(recipe(tmp_path, train={"save_every": 2, "evaluate_every": 100}))
+    run = Run.open(tmp_path / "run")
+    last = latest_checkpoint(run)
+    assert last is not None
+    weights = load_checkpoint(last).weights
+    assert all(torch.isfinite(weight).all() for weight in weights.values())
+
+
+def test_kept_checkpoints(tmp_path: Path) -> None:
+    pretrain(recipe(tmp_path, train={"save_every": 3, "keep": 2, "save_at": "log"}))
+    folders = {path.name: (path / "train.pt").exists() for path in (tmp_path / "run" / "checkpoints").iterdir()}
+    expected = {1: False, 2: False, 5: False, 10: False, 18: True, 20: True}
+    assert folders == {f"step-{step:08d}": resumable for step, resumable in expected.items()}
+
+
+def test_a_run_by_the_clock_ends_and_decays(tmp_path: Path) -> None:
+    result = pretrain(recipe(tmp_path, train={"steps": None, "minutes": 0.05, "batch_size": 2}))
+    assert 3.0 <= result["seconds"] < 4.5
+    rates = [record["learning_rate"] for record in read_log(tmp_path / "run" / "log.jsonl")]
+    assert max(rates) > 0.9e-4
+    assert rates[-1] < 0.1 * max(rates)
+    assert int(np.argmax(rates)) < len(rates) / 3
+
+
+def test_a_run_folder_is_used_once(tmp_path: Path) -> None:
+    pretrain(recipe(tmp_path, train={"steps": 1}))
+    with pytest.raises(UserError, match="holds a run already"):
+        pretrain(recipe(tmp_path, train={"steps": 1}))
+
+
+def test_what_was_probed_is_written_down(tmp_path: Path) -> None:
+    pretrain(recipe(tmp_path, train={"steps": 1, "dtype": "auto", "attention": "auto"}))
+    text = (tmp_path / "run" / "recipe.toml").read_text(encoding="utf-8")
+    assert "auto" not in text
+    assert 'device = "cpu"' in text
+
+
+def test_sharing_rows_is_like_rows_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Packed and padded batches of the same samples have the same loss."""
+    import bertwright.objectives as module
+
+    pretrain(recipe(tmp_path, "packed", train={"steps": 1}))
+    genuine = module.pack
+
+    def padded(*arguments: Any, **options: Any) -> Rows:
+        return genuine(*arguments, **options, share_rows=False)
+
+    monkeypatch.setattr(module, "pack", padded)
+    pretrain(recipe(tmp_path, "padded", train={"steps": 1}))
+    packed, alone = (read_log(tmp_path / name / "log.jsonl")[0] for name in ("packed", "padded"))
+    assert packed["sample_ids"] != "" and packed["tokens"] == alone["tokens"]
+    assert packed["loss"] == pytest.approx(alone["loss"], rel=1e-5)
+    assert packed["gradient_norm"] == pytest.approx(alone["gradient_norm"], rel=1e-4)
+
+
+# ---------------------------------------------------------------------------------------------- kill -9
+
+
+def kill_and_resume(folder: Path, kills: int) -> None:
+    """Kill a run again and again at random moments, then let it end, and compare it with an undisturbed one."""
+    settings = {"steps": 200, "save_every": 7, "evaluate_every": 20, "keep": 2}
+    pretrain(recipe(folder, "whole", train=settings))
+    killed = recipe(folder, "killed", train=settings)
+    path = folder / "recipe.toml"
+    path.write_text(dump_recipe(killed), encoding="utf-8")
+    moments = random.Random(3)
+    command = [sys.executable, "-m", "bertwright", "pretrain", str(path)]
+    for _ in range(kills):
+        begun = (folder / "killed" / "recipe.toml").exists()
+        process = subprocess.Popen([*command, "--resume"] if begun else command, stderr=subprocess.PIPE)
+        before = (folder / "killed" / "log.jsonl").stat().st_size if begun else 0
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and process.poll() is None:  # until it has begun to train
+            log = folder / "killed" / "log.jsonl"
+            if log.exists() and log.stat().st_size != before:
+                break
+            time.sleep(0.01)
+        time.sleep(moments.random() * 0.4)
+        process.kill()
+        _, errors = process.communicate()
+        assert process.returncode in (0, -signal.SIGKILL), errors.decode()
+        run = Run.open(folder / "killed")
+        inspect(run.folder)
+        if checkpoint := latest_checkpoint(run):
+            inspect(checkpoint, verify=True)
+            read_state(checkpoint)
+    pretrain(killed, resume=True)
+    same_log(folder / "whole", folder / "killed")
+    last = "checkpoints/step-00000200"
+    same_checkpoint(folder / "whole" / last, folder / "killed" / last)
+
+
+def test_kill_minus_nine_loses_nothing(tmp_path: Path) -> None:
+    kill_and_resume(tmp_path, kills=3)
+
+
+@pytest.mark.slow
+def test_kill_minus_nine_twenty_times(tmp_path: Path) -> None:
+    kill_and_resume(tmp_path, kills=20)
