@@ -36,20 +36,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("megabytes", nargs="*", type=int, default=[100, 1000], help="sizes of the corpus")
     parser.add_argument("--kind", default="wordpiece", choices=("wordpiece", "bpe", "characters", "symbols"))
+    parser.add_argument("--sample", type=float, default=50.0, help="megabytes that the tokenizer is learnt from")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/prepare_scaling.json"))
     parser.add_argument("--folder", type=Path, help="where to generate the text, if not in the temporary folder")
     parser.add_argument("--measure", nargs=2, metavar=("TEXT", "STORE"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         text, store = arguments.measure
-        print(json.dumps(measure(text, store, arguments.kind)))
+        print(json.dumps(measure(text, store, arguments.kind, arguments.sample)))
         return
     with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        results = [run(Path(folder), megabytes, arguments.kind) for megabytes in arguments.megabytes]
+        results = [run(Path(folder), megabytes, arguments.kind, arguments.sample) for megabytes in arguments.megabytes]
     print(f"{'MB':>6} {'s':>8} {'CPU s':>8} {'MB/s':>6} {'peak MB':>8} {'tokenizer s':>12} {'tokens':>13}")
     for row in results:
+        speed = row["megabytes"] / row["seconds"]
         print(
-            f"{row['megabytes']:>6} {row['seconds']:>8.1f} {row['processor_seconds']:>8.1f} {row['megabytes'] / row['seconds']:>6.2f} "
+            f"{row['megabytes']:>6} {row['seconds']:>8.1f} {row['processor_seconds']:>8.1f} {speed:>6.2f} "
             f"{row['peak_megabytes']:>8.0f} {row['tokenizer_seconds']:>12.1f} {row['tokens']:>13,}"
         )
     for small, large in itertools.pairwise(results):
@@ -59,17 +61,17 @@ def main() -> None:
     arguments.out.write_text(json.dumps({"kind": arguments.kind, "runs": results}, indent=1) + "\n", encoding="utf-8")
 
 
-def run(folder: Path, megabytes: int, kind: str) -> dict[str, Any]:
+def run(folder: Path, megabytes: int, kind: str, sample: float) -> dict[str, Any]:
     """Generate a corpus and prepare it in a process of its own."""
     text, store = folder / f"text-{megabytes}.txt", folder / f"store-{megabytes}"
     generate(text, megabytes * 1_000_000)
-    command = [sys.executable, __file__, "--kind", kind, "--measure", str(text), str(store)]
+    command = [sys.executable, __file__, "--kind", kind, "--sample", str(sample), "--measure", str(text), str(store)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     text.unlink()
     return {"megabytes": megabytes, **json.loads(done.stdout.splitlines()[-1])}
 
 
-def measure(text: str, store: str, kind: str) -> dict[str, Any]:
+def measure(text: str, store: str, kind: str, sample: float) -> dict[str, Any]:
     """Prepare a file in this process; seconds, peak memory, tokens."""
     from bertwright.config import CorpusSettings, PretrainRecipe, TokenizerSettings, TrainSettings
     from bertwright.prepare import prepare
@@ -78,11 +80,15 @@ def measure(text: str, store: str, kind: str) -> dict[str, Any]:
         run="unused",
         store=store,
         corpus=CorpusSettings(files=[text]),
-        tokenizer=TokenizerSettings(kind=kind),  # pyright: ignore[reportArgumentType]
+        tokenizer=TokenizerSettings(kind=kind, sample_megabytes=sample),  # pyright: ignore[reportArgumentType]
         train=TrainSettings(steps=1),
     )
     begun: dict[str, float] = {}
-    result = prepare(recipe, lambda stage, done, total: begun.setdefault(stage, time.process_time()) and None)
+
+    def progress(stage: str, done: int, total: int | None) -> None:
+        begun.setdefault(stage, time.process_time())
+
+    result = prepare(recipe, progress)
     return {
         "seconds": result["seconds"]["encoding"],
         "processor_seconds": time.process_time() - begun["encoding"],

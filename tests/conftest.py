@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from helpers import SMALL_FINETUNING, SMALL_PRETRAINING, call, write_recipe
+
 DATA_REQUIRED = "BERTWRIGHT_REQUIRE_DATA"
 """If set, a test marked `data` that is skipped, for whatever reason, counts as failed."""
 
@@ -57,7 +59,26 @@ def reviews(tmp_path: Path) -> Path:
         A folder that holds corpus.txt (240 reviews, a review a line) and train.csv (64), development.csv (32) and
         test.csv (32), each with the columns id, text, label (positive, negative; as many of each).
     """
-    folder = tmp_path / "reviews"
+    return write_reviews(tmp_path / "reviews")
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model, pre-trained for five steps and fine-tuned until it knows the generated reviews. For reading only.
+
+    Returns:
+        The folder of `reviews`, with pretrain.toml, finetune.toml, store/, pretrained/ and finetuned/ (runs) in it.
+    """
+    folder = write_reviews(tmp_path_factory.mktemp("trained") / "reviews")
+    recipes = write_recipe(folder, **SMALL_PRETRAINING), write_recipe(folder, **SMALL_FINETUNING)
+    for verb, recipe in zip(("pretrain", "finetune"), recipes, strict=True):
+        answer = call(verb, recipe)
+        assert answer.code == 0, answer.err
+    return folder
+
+
+def write_reviews(folder: Path) -> Path:
+    """Write the generated reviews into a new folder; see `reviews`."""
     folder.mkdir()
     shuffled = random.Random(1)
     texts: dict[str, list[str]] = {}

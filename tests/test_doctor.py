@@ -10,10 +10,11 @@ import pytest
 
 from bertwright.config import TokenizerSettings
 from bertwright.corpus import Counts
-from bertwright.doctor import examine, expected_first_loss, store_page, tally
+from bertwright.doctor import examine, store_page, tally
 from bertwright.doctor.measures import histogram, lengths, scripts
 from bertwright.doctor.tally import loosen
 from bertwright.errors import UserError
+from bertwright.metrics import expected_first_loss
 from bertwright.store import Store, StoreWriter
 from bertwright.tokenizer import Tokenizer
 

@@ -18,6 +18,7 @@ LEVELS = {
     "config": 0,
     "run": 0,
     "corpus": 1,
+    "blocks": 2,
     "vocabulary": 2,
     "tokenizer": 2,
     "store": 2,
@@ -51,13 +52,12 @@ SIDEWAYS = {
     ("config", "errors"),
     ("run", "errors"),
     ("tokenizer", "vocabulary"),
+    ("store", "blocks"),
     ("store", "tokenizer"),
     ("train", "checkpoint"),
     ("prepare", "doctor"),
     ("pretrain", "prepare"),
     ("evaluate", "predict"),
-    ("finetune", "evaluate"),
-    ("finetune", "predict"),
     ("demo", "report"),
 }
 """Imports allowed between parts of one level: (the importing one, the imported one)."""
@@ -67,7 +67,7 @@ ONLY = {
     "model": {"errors", "config"},
     "optim": {"errors", "config"},
     "devices": {"errors", "config"},
-    "doctor": {"errors", "config", "run", "corpus", "tokenizer", "store"},
+    "doctor": {"errors", "config", "run", "corpus", "tokenizer", "store", "metrics"},
     "report": {"errors", "config", "run"},
 }
 """Parts that may import less than their level allows: the model knows nothing of data, the report reads files only."""

@@ -18,49 +18,15 @@ import transformers
 
 from bertwright.batches import Rows
 from bertwright.checkpoint import load_checkpoint, read_state
-from bertwright.config import PretrainRecipe, dump_recipe, parse
+from bertwright.config import dump_recipe
 from bertwright.errors import Interrupted, UserError
 from bertwright.inspection import inspect
-from bertwright.doctor.measures import expected_first_loss
+from bertwright.metrics import expected_first_loss
 from bertwright.pretrain import pretrain
 from bertwright.run import Run, read_log
 from bertwright.train import latest_checkpoint
-from helpers import small_store
-
-SAME = ("step", "epoch", "loss", "losses", "learning_rate", "gradient_norm", "tokens", "sample_ids")
-"""What an undisturbed and a resumed run must agree on, in every record of the log."""
-
-
-def recipe(folder: Path, run: str = "run", **sections: Any) -> PretrainRecipe:
-    """A recipe for seconds; the store of `folder` is made on first use."""
-    if not (folder / "store").exists():
-        small_store(folder, sizes=[70, 25, 40] * 20)
-    values: dict[str, Any] = {
-        "run": str(folder / run),
-        "store": str(folder / "store"),
-        "model": {"layers": 2, "width": 32, "heads": 2, "inner_width": 64, "max_length": 64},
-        "train": {"steps": 20, "batch_size": 4, "length": 32, "dtype": "float32", "attention": "explicit"},
-    }
-    for name, section in sections.items():
-        values[name] = {**values.get(name, {}), **section}
-    return parse(PretrainRecipe, values)
-
-
-def same_log(first: Path, second: Path) -> None:
-    one, other = ([{key: r[key] for key in SAME} for r in read_log(folder / "log.jsonl")] for folder in (first, second))
-    assert one == other
-
-
-def same_checkpoint(first: Path, second: Path) -> None:
-    assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
-    one, other = read_state(first), read_state(second)
-    assert torch.equal(one["random"], other["random"])
-    for ours, theirs in zip(one["optimizers"], other["optimizers"], strict=True):
-        assert ours["param_groups"] == theirs["param_groups"]
-        assert ours["state"].keys() == theirs["state"].keys()
-        for key, state in ours["state"].items():
-            for name, value in state.items():
-                assert torch.equal(value, theirs["state"][key][name])
+from helpers import same_checkpoint, same_log
+from helpers import small_recipe as recipe
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "muon"])

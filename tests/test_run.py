@@ -3,15 +3,14 @@
 import errno
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from bertwright import run as module
 from bertwright.errors import UserError
-from bertwright.run import Run, atomic_file, atomic_folder, mend, read_log, write_json
+from bertwright.run import Run, atomic_file, atomic_folder, mend, read_log, remove_folder, write_json
+from helpers import failing_at
 
 
 def write_old(folder: Path) -> None:
@@ -24,19 +23,6 @@ def write_new(folder: Path) -> None:
     with atomic_folder(folder) as aside:
         (aside / "a").write_text("new", encoding="utf-8")
         (aside / "b").write_text("new", encoding="utf-8")
-
-
-def failing_at(call: int, genuine: Callable[..., Any]) -> Callable[..., Any]:
-    calls = 0
-
-    def fail(*arguments: Any, **options: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        if calls == call:
-            raise OSError(errno.ENOSPC, "No space left on device", str(arguments[0]))
-        return genuine(*arguments, **options)
-
-    return fail
 
 
 @pytest.mark.parametrize("name", ["fsync", "replace"])
@@ -73,13 +59,43 @@ def test_every_moment_of_a_crash_is_mended(tmp_path: Path, monkeypatch: pytest.M
         raise Killed
 
     monkeypatch.setattr(module.os, "replace", die)
-    monkeypatch.setattr(module, "mend", lambda _: None)  # a killed process cleans up nothing
+    monkeypatch.setattr(module, "_put_back", lambda _: None)  # a killed process cleans up nothing
     with pytest.raises(Killed):
         write_new(folder)
     monkeypatch.undo()
     assert not folder.exists()
     mend(tmp_path)
     assert (folder / "a").read_text(encoding="utf-8") == "old"
+
+
+def test_a_failed_folder_leaves_its_neighbours_alone(tmp_path: Path) -> None:
+    """The folder above may be anyone's: another process writes there, and names with a dot are not all ours."""
+    for name in (".partial-other", ".old-notes"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "kept").touch()
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "best"):
+        raise RuntimeError
+    assert sorted(entry.parent.name for entry in tmp_path.glob("*/kept")) == [".old-notes", ".partial-other"]
+
+
+def test_a_full_disk_names_what_was_written(tmp_path: Path) -> None:
+    """A write that finds the disk full knows no file name."""
+    full = OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match=r"best") as caught, atomic_folder(tmp_path / "best"):
+        raise full
+    assert caught.value.filename == str(tmp_path / "best")
+    with pytest.raises(OSError, match=r"x\.json"), atomic_file(tmp_path / "x.json"):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_folder_is_removed_wholly_or_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_old(tmp_path / "step")
+    monkeypatch.setattr(module.shutil, "rmtree", lambda *_, **__: None)  # as if killed before the first file was gone
+    remove_folder(tmp_path / "step")
+    monkeypatch.undo()
+    assert not (tmp_path / "step").exists()
+    mend(tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_failed_file_leaves_the_old_one(tmp_path: Path) -> None:

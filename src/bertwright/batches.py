@@ -183,7 +183,7 @@ class Rows:
         row, column = np.divmod(self.sequence_starts, length)
         mine = row % of == rank
         number = np.zeros(len(mine) + 1, dtype=self.sequence_ids.dtype)
-        number[1:][mine] = np.arange(1, mine.sum() + 1)
+        number[1:][mine] = np.arange(1, int(mine.sum()) + 1)
         return Rows(
             input_ids=self.input_ids[rank::of],
             segment_ids=self.segment_ids[rank::of],

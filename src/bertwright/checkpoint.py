@@ -4,7 +4,11 @@ config.json  model.safetensors  tokenizer.json  tokenizer_config.json  bertwrigh
 train.pt     (optimizer, position, random state; only in checkpoints that a run goes on from)
 """
 
+import os
 import pickle
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,12 +33,17 @@ class Description:
     """What a checkpoint says of itself beside its weights."""
 
     config: ModelConfig
-    architecture: str
-    """The `transformers` class that reads it whole."""
+    purpose: str
+    """A key of hub.ARCHITECTURES: what the model is read as by `transformers`."""
     facts: dict[str, Any]
     """What only this project needs (pair objective, pooling, task, ...), for bertwright.json."""
     labels: list[str] | None = None
     """Names of the classes."""
+
+    @property
+    def architecture(self) -> str:
+        """The `transformers` class that reads the checkpoint whole."""
+        return hub.ARCHITECTURES[self.config.layout][self.purpose]
 
 
 @dataclass(frozen=True)
@@ -66,11 +75,14 @@ def save_checkpoint(
     folder.parent.mkdir(parents=True, exist_ok=True)
     weights = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
     with atomic_folder(folder) as aside:
-        safetensors.torch.save_file(hub.weights_to_hub(weights), aside / "model.safetensors", metadata={"format": "pt"})
+        with _system_errors():
+            named = hub.weights_to_hub(weights, description.config.layout)
+            safetensors.torch.save_file(named, aside / "model.safetensors", metadata={"format": "pt"})
         config = hub.config_to_hub(
             description.config,
             architecture=description.architecture,
-            pad_id=tokenizer.pad_id,
+            special={"pad": tokenizer.pad_id, "cls": tokenizer.cls_id, "sep": tokenizer.sep_id},
+            pooling=description.facts.get("pooling", "cls"),
             labels=description.labels,
         )
         write_json(aside / "config.json", config)
@@ -84,7 +96,23 @@ def save_checkpoint(
         write_json(aside / "bertwright.json", facts)
         write_text(aside / "README.md", _card(model, description))
         if state is not None:
-            torch.save(state, aside / "train.pt")
+            with _system_errors(), (aside / "train.pt").open("wb") as file:
+                torch.save(state, file)
+
+
+@contextmanager
+def _system_errors() -> Iterator[None]:
+    """Raise what the system said, such as "no space left", where the library that writes hides it in its own error."""
+    try:
+        yield
+    except safetensors.SafetensorError as error:
+        if number := re.search(r"os error (\d+)", str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        raise
+    except RuntimeError as error:
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise
 
 
 def load_checkpoint(folder: str | Path) -> Checkpoint:
@@ -96,15 +124,19 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     folder = Path(folder)
     if not (folder / "config.json").exists():
         raise UserError(
-            "this is no checkpoint", file=folder, expected="a folder with config.json and model.safetensors"
+            "this is no checkpoint",
+            file=folder,
+            expected="a folder with config.json and model.safetensors",
+            advice="give the folder best/ of a run, or one of its checkpoints/",
         )
     values = read_json(folder / "config.json")
-    weights, unknown = hub.weights_from_hub(_read_weights(folder / "model.safetensors"))
+    config = hub.config_from_hub(values, folder / "config.json")
+    weights, unknown = hub.weights_from_hub(_read_weights(folder / "model.safetensors"), config.layout)
     labels = values.get("id2label")
     facts_file = folder / "bertwright.json"
     return Checkpoint(
         folder=folder,
-        config=hub.config_from_hub(values, folder / "config.json"),
+        config=config,
         weights=weights,
         unknown=unknown,
         tokenizer=Tokenizer.load(folder),
@@ -115,7 +147,12 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
 
 def _read_weights(path: Path) -> dict[str, Tensor]:
     if not path.exists():
-        raise UserError("the weights are missing", file=path, expected="model.safetensors beside config.json")
+        raise UserError(
+            "the weights are missing",
+            file=path,
+            expected="model.safetensors beside config.json",
+            advice="use another checkpoint of the run, or copy it anew",
+        )
     try:
         return safetensors.torch.load_file(path)
     except safetensors.SafetensorError as error:
@@ -164,11 +201,17 @@ def read_state(folder: Path) -> dict[str, Any]:
     try:
         return torch.load(path, weights_only=True)
     except FileNotFoundError:
-        raise UserError("no training can go on from here", file=path, expected="a checkpoint with train.pt") from None
+        raise UserError(
+            "no training can go on from here",
+            file=path,
+            expected="a checkpoint with train.pt",
+            advice="choose one of the last checkpoints: those of save_at hold weights only",
+        ) from None
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
         raise UserError(
             f"the training state cannot be read ({error})",
             file=path,
+            expected="a whole train.pt",
             advice="the file is damaged: remove this checkpoint's folder, the run goes on from the one before it",
         ) from None
 

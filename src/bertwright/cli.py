@@ -5,6 +5,7 @@ Exit codes: 0 done, 1 a user's error, 2 usage, 130 interrupted.
 """
 
 import functools
+import io
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -37,6 +38,9 @@ LabelColumn = Annotated[str, typer.Option("--label-column", help="Column that ho
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever the locale is: labels and texts may be in any language
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     app()
 
 
@@ -63,7 +67,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
                 )
             )
         except (Interrupted, KeyboardInterrupt) as stop:
-            _say(f"[yellow]{stop or 'interrupted'}[/]")
+            _say(str(stop) or "interrupted", "yellow")
             raise typer.Exit(130) from None
 
     return app.command()(guarded)
@@ -83,10 +87,10 @@ def demo(
         result = run_demo(folder, minutes=minutes, seed=seed, say=say, progress=progress)
     _say(
         f"accuracy on {result['examples']['test']:,} held-out reviews, learnt from {result['examples']['train']}:\n"
-        f"  pre-trained  [bold green]{result['pretrained']['accuracy']:.3f}[/]\n"
+        f"  pre-trained  {result['pretrained']['accuracy']:.3f}\n"
         f"  from scratch {result['scratch']['accuracy']:.3f}   (same labels, steps and schedule)\n"
         f"  linear model {result['linear']['accuracy']:.3f}   (character 1- and 2-grams)\n"
-        f"the report shows why pre-training matters: [bold]{Path(folder) / 'report.html'}[/]"
+        f"the report shows why pre-training matters: {Path(folder) / 'report.html'}"
     )
     _json(result, as_json)
 
@@ -94,7 +98,10 @@ def demo(
 @command
 def doctor(
     files: Annotated[list[str], typer.Argument(metavar="FILES...", help="Files to look at; several: what they share.")],
-    text_column: Annotated[str | None, typer.Option("--text-column", help="Column that holds the text.")] = None,
+    reader: Annotated[str | None, typer.Option(help="How to read them, as corpus.reader in a recipe.")] = None,
+    text_column: Annotated[
+        list[str] | None, typer.Option("--text-column", help="Column that holds the text; again for a second one.")
+    ] = None,
     label_column: Annotated[str | None, typer.Option("--label-column", help="Column that holds the label.")] = None,
     tokenizer: Annotated[str | None, typer.Option(help="A folder with a tokenizer, to count in tokens.")] = None,
     as_json: Json = False,
@@ -104,7 +111,7 @@ def doctor(
     from bertwright.tokenizer import Tokenizer
 
     loaded = Tokenizer.load(Path(tokenizer)) if tokenizer else None
-    page = examine(files, text_column=text_column, label_column=label_column, tokenizer=loaded)
+    page = examine(files, reader=reader, text_column=text_column, label_column=label_column, tokenizer=loaded)
     _print_page(page)
     _json(page, as_json)
 
@@ -124,7 +131,7 @@ def prepare(
     with _stages() as (_, progress):
         result = run_prepare(loaded, progress=progress.counter)
     _print_page(result["page"])
-    _say(f"the store is in [bold]{loaded.store}[/]")
+    _say(f"the store is in {loaded.store}")
     _json(result, as_json)
 
 
@@ -173,8 +180,15 @@ def finetune(
         return
     with _stages() as (_, progress):
         result = run_finetune(loaded, resume=resume, progress=progress.steps)
-    for warning in result["warnings"]:
-        _say(f"[yellow]{warning}[/]")
+    if result["start"]["weights"] == "pretrained" and any("pooler" in name for name in result["start"]["fresh"]):
+        _say("the pooler was drawn anew: the checkpoint has none (start.pooling=mean needs none)", "yellow")
+    for key, told in (
+        ("overlaps", "stand in the training data too"),
+        ("num_truncated", "were cut to the model's length"),
+    ):
+        for side, count in result[key].items():
+            if count:
+                _say(f"{count:,} of the {result['examples'][side]:,} {side} texts {told}", "yellow")
     for side in ("development", "test"):
         if side in result:
             _print_scores(side, result[side])
@@ -222,14 +236,12 @@ def fill(
     as_json: Json = False,
 ) -> None:
     """The most likely tokens for each [MASK], with probabilities."""
-    from rich.markup import escape
-
     from bertwright.predict import fill as run_fill
 
     answers = run_fill(model, texts, top)
     for answer in answers:
-        candidates = "  ".join(f"{escape(c['token'])} {c['probability']:.3f}" for c in answer["candidates"])
-        _say(f"{escape(answer['text'])}  [dim]mask {answer['mask'] + 1}[/]  {candidates}")
+        candidates = "  ".join(f"{each['token']} {each['probability']:.3f}" for each in answer["candidates"])
+        _say(f"{answer['text']}  mask {answer['mask'] + 1}  {candidates}")
     _json({"texts": answers}, as_json)
 
 
@@ -241,7 +253,7 @@ def report(
     """Draw runs and results as one self-contained HTML page."""
     from bertwright.report import write_report
 
-    _say(f"the report: [bold]{write_report([Path(source) for source in sources], Path(out))}[/]")
+    _say(f"the report: {write_report([Path(source) for source in sources], Path(out))}")
 
 
 @command
@@ -253,13 +265,11 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """What a store, checkpoint or run is."""
-    from rich.markup import escape
-
     from bertwright.inspection import inspect as run_inspect
 
     result = run_inspect(path, verify=verify)
     for key, value in result.items():
-        _say(f"[dim]{key:>20}[/]  {escape(str(value))}")
+        _say(f"{key:>20}  {value}")
     _json(result, as_json)
 
 
@@ -273,14 +283,13 @@ def _console() -> Any:
     return Console(stderr=True, highlight=False)
 
 
-def _say(text: str) -> None:
-    _console().print(text)
+def _say(text: str, style: str = "") -> None:
+    """Print a text as it is: no markup, since it may hold names and data, and no line breaks within a path."""
+    _console().print(text, style=style, markup=False, emoji=False, soft_wrap=True)
 
 
 def _fail(error: Exception) -> None:
-    from rich.markup import escape
-
-    _say(f"[bold red]error:[/] {escape(str(error))}")
+    _say(f"error: {error}", "red")
     raise typer.Exit(1)
 
 
@@ -300,11 +309,11 @@ def _report(run: str) -> None:
     from bertwright.report import write_report
 
     folder = expand(run)
-    _say(f"the report: [bold]{write_report([folder], folder / 'report.html')}[/]")
+    _say(f"the report: {write_report([folder], folder / 'report.html')}")
 
 
 def _print_scores(name: str, scores: dict[str, Any]) -> None:
-    metrics = "  ".join(f"{metric} [bold]{value:.4f}[/]" for metric, value in scores["metrics"].items())
+    metrics = "  ".join(f"{metric} {value:.4f}" for metric, value in scores["metrics"].items())
     _say(f"{name}: {scores['examples']:,} examples  {metrics}")
 
 
@@ -343,7 +352,7 @@ def _stages() -> Iterator[tuple[Callable[[str], None], _Bars]]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[detail]}"))
     with Progress(*columns, TimeElapsedColumn(), console=_console(), refresh_per_second=4) as bars:
-        yield _say, _Bars(bars)
+        yield lambda text: _say(text, "bold"), _Bars(bars)
 
 
 def _clock(seconds: float) -> str:
@@ -354,22 +363,14 @@ def _clock(seconds: float) -> str:
 
 def _print_page(page: dict[str, Any]) -> None:
     """The doctor's page, for a terminal."""
-    from rich.markup import escape
-    from rich.table import Table
-
-    table = Table("file", "records", "characters", "duplicates", "empty", box=None, header_style="dim")
+    counts = "records", "characters", "duplicates", "empty"
+    _say("".join(f"{name:>12}" for name in counts) + "  file", "dim")
     for entry in page["files"]:
-        table.add_row(
-            escape(entry["file"]),
-            *(f"{entry.get(key, 0):,}" for key in ("records", "characters", "duplicates", "empty")),
-        )
-    _console().print(table)
+        columns = entry["columns"]
+        read = f"  (text: {', '.join(columns['text'])}; label: {columns['label'] or 'none'})" if columns else ""
+        _say("".join(f"{entry[name]:>12,}" for name in counts) + f"  {entry['file']}{read}")
     losses = "unigram_entropy", "uniform_loss", "expected_first_loss"
-    _say(
-        "  ".join(f"[dim]{name.replace('_', ' ')}[/] {page[name]:.3f}" for name in losses if page.get(name) is not None)
-    )
-    for pair in page.get("shared", []):
-        _say(f"[yellow]shared:[/] {escape(json.dumps(pair, ensure_ascii=False))}")
+    told = [f"{name.replace('_', ' ')} {page[name]:.3f}" for name in losses if page[name] is not None]
+    _say("  ".join(told) + f"  (over {page['unit']})")
     for warning in page["warnings"]:
-        colour = "yellow" if warning["level"] == "warning" else "dim"
-        _say(f"[{colour}]{warning['level']}:[/] {escape(warning['text'])}")
+        _say(f"{warning['level']}: {warning['text']}", "yellow" if warning["level"] == "warning" else "dim")

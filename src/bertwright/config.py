@@ -6,6 +6,7 @@ A recipe is a TOML file with one section per class below. `load_recipe` reads it
 
 import difflib
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
@@ -100,8 +101,9 @@ PRESETS: dict[str, dict[str, int]] = {
 class ModelConfig(Settings):
     """[model]: the shape of the encoder. `preset` fills in what is not given."""
 
-    layout: Literal["bert"] = "bert"
-    """bert: post-norm, GELU, learned positions, segment types (Devlin et al. 2019)."""
+    layout: Literal["bert", "modernbert"] = "bert"
+    """bert: post-norm, GELU, learned positions, segment types (Devlin et al. 2019). modernbert: pre-norm, rotary
+    positions, gated GELU, no biases, no segment types (Warner et al. 2024), with full attention in every layer."""
     preset: Literal["tiny", "mini", "small", "medium", "base", "large"] | None = None
     """A shape of the published family; single values given beside it win."""
     vocabulary_size: int = Field(default=0, ge=0)
@@ -110,28 +112,44 @@ class ModelConfig(Settings):
     width: int = Field(default=256, ge=1)
     heads: int = Field(default=4, ge=1)
     inner_width: int = Field(default=1024, ge=1)
-    """Width between the two matrices of the feed-forward part."""
+    """Width between the two matrices of the feed-forward part. In modernbert a preset takes two thirds of BERT's, as
+    its first matrix is twice as wide for the gate."""
     max_length: int = Field(default=512, ge=8)
     """Positions: no sequence can be longer, special tokens included."""
     segment_types: int = Field(default=2, ge=1)
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Dropout of embeddings, of both sublayers' outputs, and of the attention weights."""
+    rotary_base: float = Field(default=10_000.0, gt=1)
+    """modernbert: base of the rotary positions; longer sequences want a larger one."""
     norm_epsilon: float = 1e-12
+    """The default is 1e-12 for bert and 1e-5 for modernbert."""
     initial_deviation: float = Field(default=0.02, gt=0)
     """Standard deviation of the normal distribution that matrices and embeddings are drawn from."""
 
     @model_validator(mode="before")
     @classmethod
     def _expand_preset(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("preset") in PRESETS:
-            values = {**PRESETS[values["preset"]], **values}
-        return values
+        if not isinstance(values, dict):
+            return values
+        shape = dict(PRESETS.get(values.get("preset", ""), {}))
+        if values.get("layout") == "modernbert":
+            shape |= {"norm_epsilon": 1e-5, "segment_types": 1}
+            if "inner_width" in shape:
+                shape["inner_width"] = 64 * round(shape["inner_width"] / 96)
+        return {**shape, **values}
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.width % self.heads:
             raise ValueError(f"width {self.width} is no multiple of heads {self.heads}")
+        if self.layout == "modernbert" and self.width // self.heads % 2:
+            raise ValueError(f"a head has {self.width // self.heads} channels; rotary positions need an even number")
         return self
+
+    @property
+    def has_biases(self) -> bool:
+        """Whether linear layers and layer norms have biases."""
+        return self.layout == "bert"
 
 
 class ObjectiveSettings(Settings):
@@ -184,6 +202,10 @@ class TrainSettings(Settings):
     """Rows of `length` tokens in one global batch (short sequences share a row)."""
     length: int = Field(default=128, ge=8)
     """Tokens in a row, special tokens included."""
+    short_steps: int = Field(default=0, ge=0)
+    """pretrain: so many steps at the beginning are taken on rows of `short_length`, with as many tokens in a batch. A
+    model learns to look at its neighbours there several times sooner than on long rows."""
+    short_length: int = Field(default=16, ge=8)
     accumulation: int = Field(default=1, ge=1)
     """Parts that a global batch is computed in, to save memory; the result is the same."""
     warmup: float = Field(default=0.06, ge=0.0, lt=1.0)
@@ -259,6 +281,8 @@ class PretrainRecipe(Settings):
     def _check(self) -> Self:
         if self.train.length > self.model.max_length:
             raise ValueError(f"train.length {self.train.length} exceeds model.max_length {self.model.max_length}")
+        if self.objective.pair != "none" and self.model.segment_types < 2:
+            raise ValueError('a pair objective needs two segment types: model.layout = "bert"')
         return self
 
 
@@ -291,11 +315,19 @@ def load_recipe(kind: type[Recipe], path: str | Path, overrides: list[str] | Non
     """
     path = Path(path)
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        raise UserError("the recipe is missing", file=path, advice="give the path of a TOML file") from None
+        advice = "give the path of a recipe"
+        raise UserError("the recipe is missing", file=path, expected="a TOML file", advice=advice) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"the recipe is no valid TOML: {error}", file=path) from None
+        line = re.search(r"at line (\d+)", str(error))
+        raise UserError(
+            f"the recipe is no valid TOML: {error}",
+            file=path,
+            line=int(line[1]) if line else None,
+            expected='lines such as [section] and key = "value", in UTF-8',
+            advice="mend it; text stands between quotes",
+        ) from None
     for override in overrides or []:
         _apply(values, override)
     return parse(kind, values, file=path)
@@ -349,7 +381,8 @@ def _apply(values: dict[str, Any], override: str) -> None:
     for section in sections:
         values = values.setdefault(section, {})
         if not isinstance(values, dict):
-            raise UserError(f"{section!r} in {override!r} is no section", expected="section.key=value")
+            advice = "write for example train.steps=100"
+            raise UserError(f"{section!r} in {override!r} is no section", expected="section.key=value", advice=advice)
     values[last] = value
 
 
@@ -369,7 +402,12 @@ def _explain(kind: type[BaseModel], error: ValidationError, file: str | Path | N
             f"{place!r} is missing{more}", expected=f"a value for {place}", advice="add it to the recipe", file=file
         )
     message = first["msg"].removeprefix("Value error, ")
-    return UserError(f"{place}: {message}{more}", expected=f"another value than {first['input']!r:.80}", file=file)
+    return UserError(
+        f"{place}: {message}{more}",
+        expected=f"another value than {first['input']!r:.80}",
+        advice="change it in the recipe or by section.key=value; --print-recipe shows all values",
+        file=file,
+    )
 
 
 def _fields(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:

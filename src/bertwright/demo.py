@@ -100,25 +100,28 @@ def demo(
     folder = Path(folder)
     if (folder / "pretrain").exists():
         raise UserError(
-            "this folder holds a demo already", file=folder, advice="remove it, or choose another one by --run"
+            "this folder holds a demo already",
+            file=folder,
+            expected="a new folder",
+            advice="remove it, or choose another one by --run",
         )
     counter, steps = (progress.counter, progress.steps) if progress else (None, None)
     seconds: dict[str, float] = {}
     with _timed(seconds, "prepare"):
-        say("[bold]1.[/] preparing real reviews and news: tokenizer, store, data page")
+        say("1. preparing real reviews and news: tokenizer, store, data page")
         split = write_data(folder / "data", seed)
         recipe = pretraining_recipe(folder, minutes or MINUTES, seed)
         prepare(recipe, progress=counter)
     with _timed(seconds, "pretrain"):
-        say(f"[bold]2.[/] pre-training a small encoder for {recipe.train.minutes:g} minutes; labels are not looked at")
+        say(f"2. pre-training a small encoder for {recipe.train.minutes:g} minutes; labels are not looked at")
         pretrain(recipe, progress=steps)
     scores = {}
     for name, weights, told in (("pretrained", "pretrained", "the pre-trained"), ("scratch", "random", "random")):
         with _timed(seconds, name):
-            say(f"[bold]{3 + len(scores)}.[/] fine-tuning sentiment from {told} weights")
+            say(f"{3 + len(scores)}. fine-tuning sentiment from {told} weights")
             scores[name] = finetune(finetuning_recipe(folder, name, weights, seed), progress=steps)["test"]["metrics"]
     with _timed(seconds, "linear"):
-        say("[bold]5.[/] a linear model on character n-grams, filling masks, the report")
+        say("5. a linear model on character n-grams, filling masks, the report")
         linear = linear_baseline(split["train"], split["development"], split["test"])
     texts = [text for text, _ in FILLS]
     expected = dict(FILLS)

@@ -53,7 +53,7 @@ def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress
     model.encoder.attention_path = recipe.train.attention
     description = Description(
         config=start.config.model_copy(update={"dropout": recipe.start.dropout}),
-        architecture=task.architecture(recipe.start),
+        purpose=task.purpose(start.config, recipe.start),
         facts={"task": recipe.task, "pooling": recipe.start.pooling, "length": recipe.train.length},
         labels=data.labels,
     )
@@ -79,7 +79,7 @@ def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress
         "labels": data.labels,
         "examples": {side: len(examples) for side, examples in data.examples.items()},
         "num_truncated": data.num_truncated,
-        "warnings": data.warnings(),
+        "overlaps": data.overlaps(),
         "steps": position.step,
         "seconds": round(position.seconds, 1),
         "best_step": position.best_step,
@@ -133,18 +133,14 @@ class _Data:
         shares = self.task.probabilities(forward, self.sequences[side], self.special, device=device)
         return self.task.scores(self.examples[side], shares, self.labels)
 
-    def warnings(self) -> list[str]:
-        """What makes the scores mean less than they seem to."""
-        found = []
+    def overlaps(self) -> dict[str, int]:
+        """How many development and test texts stand in the training data too: they flatter the scores."""
         known = {example.text.strip() for example in self.examples["train"]}
-        for side, examples in self.examples.items():
-            shared = sum(example.text.strip() in known for example in examples)
-            if side != "train" and shared:
-                found.append(f"{shared} of the {len(examples)} {side} texts stand in the training data too")
-            if cut := self.num_truncated[side]:
-                length = self.recipe.train.length
-                found.append(f"{cut} of the {len(examples)} {side} texts are longer than {length} tokens and were cut")
-        return found
+        return {
+            side: sum(example.text.strip() in known for example in examples)
+            for side, examples in self.examples.items()
+            if side != "train"
+        }
 
 
 def _model(task: Task, recipe: FinetuneRecipe, start: Checkpoint, num_classes: int) -> tuple[EncoderModel, list[str]]:

@@ -13,14 +13,15 @@ def inspect(path: str | Path, *, verify: bool = False) -> dict[str, Any]:
 
     Args:
         path: the folder.
-        verify: read everything and compare it with the checksums (a store) or load it wholly (a checkpoint).
+        verify: read everything and compare it with the checksums (a store), or load it wholly (a checkpoint, and
+            those of a run, with what it goes on from).
 
     Raises:
         UserError: the folder is none of these, or is damaged.
     """
     folder = Path(path)
     if (folder / "recipe.toml").exists():
-        return _run(folder)
+        return _run(folder, verify=verify)
     if (folder / "meta.json").exists():
         return _store(folder, verify=verify)
     if (folder / "config.json").exists():
@@ -28,11 +29,15 @@ def inspect(path: str | Path, *, verify: bool = False) -> dict[str, Any]:
     raise UserError(
         "this is no store, checkpoint or run" if folder.exists() else "there is nothing here",
         expected="a folder with meta.json, config.json or recipe.toml",
+        advice="check the path",
         file=folder,
     )
 
 
-def _run(folder: Path) -> dict[str, Any]:
+def _run(folder: Path, *, verify: bool) -> dict[str, Any]:
+    if verify:
+        for path in sorted([*folder.glob("checkpoints/step-*"), *folder.glob("best")]):
+            _verify_checkpoint(path)
     records = read_log(folder / "log.jsonl")
     last = records[-1] if records else {}
     evaluations = [{"step": record["step"], **record["evaluation"]} for record in records if "evaluation" in record]
@@ -45,6 +50,7 @@ def _run(folder: Path) -> dict[str, Any]:
         "checkpoints": sorted(entry.name for entry in (folder / "checkpoints").glob("step-*")),
         "best": (folder / "best").is_dir(),
         "results": sorted(entry.stem for entry in (folder / "results").glob("*.json")),
+        "verified": verify,
     }
 
 
@@ -78,9 +84,16 @@ def _checkpoint(folder: Path, *, verify: bool) -> dict[str, Any]:
         "verified": verify,
     }
     if verify:
-        from bertwright.checkpoint import load_checkpoint
-
-        checkpoint = load_checkpoint(folder)
+        checkpoint = _verify_checkpoint(folder)
         result["parameters"] = sum(weight.numel() for weight in checkpoint.weights.values())
         result["unknown_weights"] = checkpoint.unknown
     return result
+
+
+def _verify_checkpoint(folder: Path) -> Any:
+    """Load a checkpoint wholly, with what a run goes on from."""
+    from bertwright.checkpoint import load_checkpoint, read_state
+
+    if (folder / "train.pt").exists():
+        read_state(folder)
+    return load_checkpoint(folder)

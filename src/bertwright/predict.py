@@ -1,13 +1,15 @@
 """Using a trained model: classes for texts, and tokens for a [MASK]."""
 
+import codecs
 import csv
+import io
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -15,15 +17,24 @@ import torch
 from bertwright.batches import SpecialTokens, pack
 from bertwright.checkpoint import Checkpoint, load_checkpoint, load_weights
 from bertwright.corpus import read_rows
+from bertwright.corpus.files import STANDARD_INPUT, open_text
 from bertwright.devices import keep_freed_memory, use_threads
 from bertwright.errors import UserError
 from bertwright.model.heads import PretrainingModel
+from bertwright.run import OLD, atomic_file
 from bertwright.tasks import TASKS
 
 CHUNK = 4096
 """Rows that are read, sorted by length and computed before the next ones are read."""
 
 MASK = "[MASK]"
+
+
+class _Text(Protocol):
+    """What text can be written to."""
+
+    def write(self, text: str, /) -> Any:
+        """Append a text."""
 
 
 class Predictor:
@@ -60,6 +71,8 @@ class Predictor:
         """Class probabilities, [texts, classes], in the order of the texts."""
         sequences, truncated = self.task.encode(self.checkpoint.tokenizer, list(texts), self.checkpoint.facts["length"])
         self.num_truncated += truncated
+        if not sequences:
+            return np.zeros((0, len(self.labels)), dtype=np.float32)
         return self.task.probabilities(self.model, sequences, self.special, device=torch.device("cpu"))
 
     def predict(self, texts: Iterable[str]) -> list[dict[str, Any]]:
@@ -76,7 +89,8 @@ class Predictor:
 def checkpoint_folder(folder: str | Path) -> Path:
     """The checkpoint that a path means: the folder itself, or the best one of a run."""
     folder = Path(folder)
-    return folder / "best" if (folder / "best").is_dir() else folder
+    # The second is there alone for a moment while the best one is replaced, or after a crash in that moment.
+    return next((best for best in (folder / "best", folder / f"{OLD}best") if best.is_dir()), folder)
 
 
 def predict(run: str | Path, source: str, target: str, *, text_column: str = "text") -> dict[str, Any]:
@@ -105,8 +119,6 @@ def predict(run: str | Path, source: str, target: str, *, text_column: str = "te
             for row, answer in zip(chunk, answers, strict=True):
                 write({**row, "label": answer["label"], "probability": max(answer["probabilities"].values())})
             count += len(chunk)
-    if count == 0:
-        raise UserError("there is nothing to predict", file=source, expected="at least one row")
     return {"rows": count, "truncated": predictor.num_truncated, "output": target}
 
 
@@ -182,42 +194,76 @@ def _require_all(fresh: list[str], folder: Path) -> None:
 
 def _rows(source: str, text_column: str) -> Iterator[dict[str, str]]:
     if source == "-":
-        for line in sys.stdin:
-            yield {text_column: line.rstrip("\n")}
+        with open_text(STANDARD_INPUT) as lines:
+            for line in lines:
+                yield {text_column: line.rstrip("\n")}
         return
     for row in read_rows(Path(source), [text_column]):
         yield dict(row.values)
 
 
 @contextmanager
-def _writer(target: str) -> Iterator[Any]:
-    """A function that writes one row as csv, tsv or jsonl, by the target's suffix."""
+def _writer(target: str) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """A function that writes one row as csv, tsv or jsonl, by the target's suffix; the file appears when whole."""
     if target == "-":
-        yield lambda row: sys.stdout.write(json.dumps(row, ensure_ascii=False) + "\n")
+        yield lambda row: _write_object(sys.stdout, row)
         return
     path = Path(target)
     if path.suffix not in {".csv", ".tsv", ".jsonl"}:
         raise UserError(
-            f"cannot write {path.suffix or 'a file without suffix'}", expected=".csv, .tsv or .jsonl", file=path
+            f"cannot write {path.suffix or 'a file without suffix'}",
+            expected=".csv, .tsv or .jsonl",
+            advice="name the output so, or - for jsonl on standard output",
+            file=path,
         )
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".partial-{path.name}")
-    with aside.open("w", encoding="utf-8", newline="") as file:
-        yield _row_writer(file, path.suffix)
-    aside.replace(path)
+    with atomic_file(path) as raw:
+        file = codecs.getwriter("utf-8")(raw)
+        yield _table_writer(file, path) if path.suffix != ".jsonl" else lambda row: _write_object(file, row)
 
 
-def _row_writer(file: TextIO, suffix: str) -> Any:
-    if suffix == ".jsonl":
-        return lambda row: file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    table = csv.writer(file, delimiter="," if suffix == ".csv" else "\t", lineterminator="\n")
-    started = False
+def _write_object(file: _Text, row: dict[str, Any]) -> None:
+    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _table_writer(file: _Text, path: Path) -> Callable[[dict[str, Any]], None]:
+    """A function that writes one row of a table; the first row gives the columns."""
+    write_line = _write_csv if path.suffix == ".csv" else _write_tsv
+    columns: list[str] = []
+    count = 0
 
     def write(row: dict[str, Any]) -> None:
-        nonlocal started
-        if not started:
-            table.writerow(row)
-            started = True
-        table.writerow(row.values())
+        nonlocal count
+        count += 1
+        if not columns:
+            columns.extend(row)
+            write_line(file, columns, path, count)
+        if set(row) != set(columns):
+            raise UserError(
+                f"row {count} has other columns than the first one: {', '.join(sorted(set(row) ^ set(columns)))}",
+                expected="the same columns in every row of a table",
+                advice="write .jsonl, where every row has its own",
+                file=path,
+            )
+        write_line(file, [str(row[column]) for column in columns], path, count)
 
     return write
+
+
+def _write_csv(file: _Text, values: list[str], _path: Path, _row: int) -> None:
+    line = io.StringIO(newline="")
+    csv.writer(line).writerow(values)  # the row ends in \r\n: else Python before 3.13 would not quote a value with \r
+    file.write(line.getvalue().removesuffix("\r\n") + "\n")
+
+
+def _write_tsv(file: _Text, values: list[str], path: Path, row: int) -> None:
+    """Write values between tabs; nothing is quoted, as nothing is when a tsv file is read."""
+    for value in values:
+        if any(character in value for character in "\t\n\r"):
+            raise UserError(
+                f"row {row} holds a tab or a line break in {value[:40]!r}, which a tsv file cannot hold",
+                expected="values of one line without tabs",
+                advice="write .csv or .jsonl instead",
+                file=path,
+            )
+    file.write("\t".join(values) + "\n")

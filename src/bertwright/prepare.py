@@ -7,9 +7,9 @@ threads of `tokenizers`) while the next batch is read and the one before is writ
 
 import os
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from bertwright.corpus import Counts, Record, held_out, held_out_hash, read
 from bertwright.corpus.files import resolve
 from bertwright.doctor import store_page
 from bertwright.errors import UserError
-from bertwright.store import StoreWriter, refuse_other_folders
+from bertwright.store import PAGE, StoreWriter, refuse_other_folders
 from bertwright.tokenizer import Tokenizer
 
 Progress = Callable[[str, int, int | None], None]
@@ -32,6 +32,7 @@ BLOCK_TOKENS = 10_000
 
 _BATCH_CHARACTERS = 2**20
 _BATCH_SEGMENTS = 2**15
+_HUGE_CHARACTERS = 2**22
 
 
 def prepare(recipe: PretrainRecipe, progress: Progress | None = None) -> dict[str, Any]:
@@ -62,9 +63,11 @@ def prepare(recipe: PretrainRecipe, progress: Progress | None = None) -> dict[st
     middle = time.perf_counter()
     counts, report = Counts(), _Reporter(progress, "encoding", characters)
     with StoreWriter(folder, tokenizer) as writer:
+        report.tell(0)
         lengths: Counter[int] = Counter()  # tokens -> records with so many
         for record, segments in _encoded(read(corpus, counts), tokenizer):
             lengths[_add(writer, record, segments, corpus)] += 1
+            del record, segments  # before the next one is read: they may be huge
             report.tell(counts.characters)
         writer.flush()
         _check_split(writer, corpus)
@@ -77,7 +80,7 @@ def prepare(recipe: PretrainRecipe, progress: Progress | None = None) -> dict[st
             width=recipe.model.width,
             initial_deviation=recipe.model.initial_deviation,
         )
-        writer.add_json("doctor.json", page)
+        writer.add_json(PAGE, page)
         result = {
             "store": str(folder),
             **asdict(counts),
@@ -157,14 +160,17 @@ def _training_texts(corpus: CorpusSettings, counts: Counts, report: _Reporter) -
 def _encoded(records: Iterator[Record], tokenizer: Tokenizer) -> Iterator[tuple[Record, list[np.ndarray]]]:
     """Records with the ids of their segments; while one batch is encoded, the next one is read."""
     with ThreadPoolExecutor(max_workers=1) as encoder:
-        waiting = None
+        waiting: deque[tuple[list[Record], Future[list[np.ndarray]]]] = deque()
         for batch in _batches(records):
-            encoding = encoder.submit(tokenizer.encode_batch, [text for record in batch for text in record.segments])
-            if waiting is not None:
-                yield from _with_ids(waiting[0], waiting[1].result())
-            waiting = batch, encoding
-        if waiting is not None:
-            yield from _with_ids(waiting[0], waiting[1].result())
+            texts = [text for record in batch for text in record.segments]
+            waiting.append((batch, encoder.submit(tokenizer.encode_batch, texts)))
+            # A single huge record is done with before the next one is read, so that there is never more than one.
+            huge = sum(map(len, texts)) > _HUGE_CHARACTERS
+            del batch, texts
+            while len(waiting) > (0 if huge else 1):
+                yield from _with_ids(*waiting.popleft())
+        while waiting:
+            yield from _with_ids(*waiting.popleft())
 
 
 def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
@@ -182,8 +188,8 @@ def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
         yield batch
 
 
-def _with_ids(batch: list[Record], ids: list[np.ndarray]) -> Iterator[tuple[Record, list[np.ndarray]]]:
-    start = 0
+def _with_ids(batch: list[Record], encoding: Future[list[np.ndarray]]) -> Iterator[tuple[Record, list[np.ndarray]]]:
+    start, ids = 0, encoding.result()
     for record in batch:
         end = start + len(record.segments)
         yield record, ids[start:end]

@@ -1,6 +1,7 @@
 """Pre-training: a store, a model drawn from nothing (or the run's last checkpoint), and the one loop."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,13 @@ import torch
 from bertwright.batches import Plan, Rows, SpecialTokens, permute, plan
 from bertwright.checkpoint import Description, load_checkpoint, load_weights, save_checkpoint
 from bertwright.config import ModelConfig, PretrainRecipe, dump_recipe, expand, load_recipe
-from bertwright.doctor.measures import expected_first_loss
 from bertwright.errors import UserError
+from bertwright.metrics import expected_first_loss
 from bertwright.model.heads import PretrainingModel
 from bertwright.objectives import NUM_SPECIAL, pretraining_counts, pretraining_losses, pretraining_rows
 from bertwright.optim import Optimizers
 from bertwright.prepare import prepare
-from bertwright.run import Run, read_json
+from bertwright.run import Run
 from bertwright.store import Store
 from bertwright.tokenizer import Tokenizer
 from bertwright.train import Forward, Position, Progress, Training, latest_checkpoint, resolve, train, use_machine
@@ -58,25 +59,29 @@ def pretrain(
     rows_of_table = recipe.model.vocabulary_size or tokenizer.vocabulary_size
     recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"vocabulary_size": rows_of_table})})
     _check(recipe, store)
+    # Read before training: what is damaged must not come up at the end of it.
+    entropy, page = store.unigram_entropy, store.page()
     device = use_machine(recipe.train)
     model = PretrainingModel(recipe.model, pair=recipe.objective.pair != "none").to(device)
     data = _Data(recipe, store, tokenizer)
     if not resume:
-        settings = resolve(recipe.train, recipe.optimizer, model, pretraining_losses, data.rows(0), device)
+        settings = resolve(recipe.train, recipe.optimizer, model, pretraining_losses, data.training.rows(0), device)
         recipe = recipe.model_copy(update={"train": settings})
         run.write_recipe(dump_recipe(recipe))
     elif checkpoint := latest_checkpoint(run):
         load_weights(model, load_checkpoint(checkpoint))
+    if page is not None:
+        run.save_result("data", page)
     model.encoder.attention_path = recipe.train.attention
     description = Description(
         config=recipe.model,
-        architecture="BertForMaskedLM" if recipe.objective.pair == "none" else "BertForPreTraining",
+        purpose="masked_tokens" if recipe.objective.pair == "none" else "pair",
         facts={"pair_objective": recipe.objective.pair},
     )
     training = Training(
         model=model,
         rows=data.rows,
-        batches_per_epoch=data.batches_per_epoch,
+        batches_per_epoch=data.training.per_epoch,
         losses=pretraining_losses,
         counts=lambda batch: pretraining_counts(model, batch),
         weights={"masked_tokens": 1.0, "next_sentence": recipe.objective.pair_weight},
@@ -87,15 +92,12 @@ def pretrain(
     )
     optimizers = Optimizers(model, recipe.optimizer)
     position = train(training, recipe.train, optimizers, run, device=device, progress=progress, resume=resume)
-    result = _result(recipe.model, model, store, position)
+    result = _result(recipe.model, model, entropy, position)
     run.save_result("pretrain", result)
-    page = expand(recipe.store) / "doctor.json"
-    if page.exists():
-        run.save_result("data", read_json(page))
     return result
 
 
-def _result(config: ModelConfig, model: PretrainingModel, store: Store, position: Position) -> dict[str, Any]:
+def _result(config: ModelConfig, model: PretrainingModel, entropy: float, position: Position) -> dict[str, Any]:
     """What a run reached, beside what an untrained model and one that knows only frequencies reach."""
     return {
         "kind": "pretrain",
@@ -107,11 +109,48 @@ def _result(config: ModelConfig, model: PretrainingModel, store: Store, position
         "first_loss": position.first_loss,
         "expected_first_loss": expected_first_loss(config.vocabulary_size, config.width, config.initial_deviation),
         "uniform_loss": float(np.log(config.vocabulary_size)),
-        "unigram_entropy": store.unigram_entropy,
+        "unigram_entropy": entropy,
         "evaluation": position.evaluation,
         "best": position.best,
         "best_step": position.best_step,
     }
+
+
+@dataclass(frozen=True)
+class _Batches:
+    """The global batches over one side of a store, in rows of one length."""
+
+    recipe: PretrainRecipe
+    special: SpecialTokens
+    plan: Plan
+    length: int
+    size: int
+    """Samples in a batch."""
+
+    @property
+    def per_epoch(self) -> int:
+        """Batches in an epoch; samples that fill none come another time, as every epoch has its own order."""
+        return max(1, self.plan.num_samples // self.size)
+
+    def rows(self, number: int) -> Rows:
+        """Rows of global batch `number`."""
+        epoch, batch = divmod(number, self.per_epoch)
+        places = np.arange(batch * self.size, (batch + 1) * self.size)
+        seed = self.recipe.train.seed
+        return self.of_samples(permute(places, self.plan.num_samples, seed, epoch), seed, epoch)
+
+    def of_samples(self, samples: np.ndarray, seed: int, epoch: int) -> Rows:
+        """Rows of the given samples."""
+        objective = self.recipe.objective
+        return pretraining_rows(self.plan, samples, objective, self.special, length=self.length, seed=seed, epoch=epoch)
+
+
+def _batches(recipe: PretrainRecipe, store: Store, special: SpecialTokens, length: int, *, held_out: bool) -> _Batches:
+    """Batches of as many tokens as the recipe says, whatever the length of the rows."""
+    framing = NUM_SPECIAL[recipe.objective.pair]
+    side = plan(store, length - framing, held_out=held_out)
+    wanted = int(recipe.train.batch_size * recipe.train.length / (side.mean_length() + framing))
+    return _Batches(recipe, special, side, length, max(1, min(wanted, side.num_samples)))
 
 
 class _Data:
@@ -119,37 +158,26 @@ class _Data:
 
     def __init__(self, recipe: PretrainRecipe, store: Store, tokenizer: Tokenizer) -> None:
         self.recipe = recipe
-        self.special = SpecialTokens.of(tokenizer)
-        framing = NUM_SPECIAL[recipe.objective.pair]
-        room = recipe.train.length - framing
-        self.training = plan(store, room, held_out=False)
-        self.held_out = plan(store, room, held_out=True)
-        tokens_per_batch = recipe.train.batch_size * recipe.train.length
-        wanted = int(tokens_per_batch / (self.training.mean_length() + framing))
-        self.samples_per_batch = max(1, min(wanted, self.training.num_samples))
-        self.batches_per_epoch = max(1, self.training.num_samples // self.samples_per_batch)
+        settings, special = recipe.train, SpecialTokens.of(tokenizer)
+        self.short = _batches(recipe, store, special, min(settings.short_length, settings.length), held_out=False)
+        self.training = _batches(recipe, store, special, settings.length, held_out=False)
+        self.held_out = _batches(recipe, store, special, settings.length, held_out=True)
 
     def rows(self, number: int) -> Rows:
         """Rows of global batch `number`."""
-        epoch, batch = divmod(number, self.batches_per_epoch)
-        places = np.arange(batch * self.samples_per_batch, (batch + 1) * self.samples_per_batch)
-        seed = self.recipe.train.seed
-        return self._rows(self.training, permute(places, self.training.num_samples, seed, epoch), seed, epoch)
-
-    def _rows(self, side: Plan, samples: np.ndarray, seed: int, epoch: int) -> Rows:
-        length, objective = self.recipe.train.length, self.recipe.objective
-        return pretraining_rows(side, samples, objective, self.special, length=length, seed=seed, epoch=epoch)
+        short = self.recipe.train.short_steps
+        return self.short.rows(number) if number < short else self.training.rows(number - short)
 
     def evaluate(self, model: PretrainingModel, forward: Forward, device: torch.device) -> dict[str, float]:
         """Mean losses and accuracies on held-out samples, always under the same masks."""
-        size = min(EVALUATION_SAMPLES, self.held_out.num_samples)
-        samples = permute(np.arange(size), self.held_out.num_samples, EVALUATION_SEED)
+        total = self.held_out.plan.num_samples
+        samples = permute(np.arange(min(EVALUATION_SAMPLES, total)), total, EVALUATION_SEED)
         loss: dict[str, float] = {}
         right: dict[str, int] = {}
         count: dict[str, int] = {}
-        for begin in range(0, size, self.samples_per_batch):
-            rows = self._rows(self.held_out, samples[begin : begin + self.samples_per_batch], EVALUATION_SEED, 0)
-            batch = rows.batch(device)
+        for begin in range(0, len(samples), self.held_out.size):
+            part = samples[begin : begin + self.held_out.size]
+            batch = self.held_out.of_samples(part, EVALUATION_SEED, 0).batch(device)
             counts = pretraining_counts(model, batch)
             for name, (summed, correct) in pretraining_losses(forward, batch).items():
                 loss[name] = loss.get(name, 0.0) + float(summed)
@@ -166,9 +194,7 @@ class _Data:
 def _check(recipe: PretrainRecipe, store: Store) -> None:
     if recipe.model.vocabulary_size < store.vocabulary_size:
         raise UserError(
-            f"model.vocabulary_size is {recipe.model.vocabulary_size}, but the store's tokenizer has {store.vocabulary_size} tokens",
+            f"the model has {recipe.model.vocabulary_size} rows, but the tokenizer {store.vocabulary_size} tokens",
             expected="as many rows as the tokenizer has tokens, or more",
             advice="leave model.vocabulary_size out",
         )
-    if recipe.model.segment_types < 2 and recipe.objective.pair != "none":
-        raise UserError("a pair objective needs two segment types", expected="model.segment_types = 2")

@@ -53,8 +53,9 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(aside, path)
-    except BaseException:
+    except BaseException as error:
         aside.unlink(missing_ok=True)
+        _name_file(error, path)
         raise
     _fsync(path.parent)
 
@@ -64,7 +65,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """Give a folder to fill; it takes the place of `path` only when the block ends well.
 
     A folder cannot be renamed over another one, so a replaced folder is moved aside first; `mend` puts it back if the
-    crash came in between.
+    crash came in between. What else lies in the parent folder is left alone.
     """
     aside, old = path.with_name(f"{ASIDE}{path.name}"), path.with_name(f"{OLD}{path.name}")
     shutil.rmtree(aside, ignore_errors=True)
@@ -78,22 +79,43 @@ def atomic_folder(path: Path) -> Iterator[Path]:
             shutil.rmtree(old, ignore_errors=True)
             os.replace(path, old)
         os.replace(aside, path)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(aside, ignore_errors=True)
-        mend(path.parent)
+        if old.exists():
+            _put_back(old)
+        _name_file(error, path)
         raise
     _fsync(path.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
+def _name_file(error: BaseException, path: Path) -> None:
+    """Say what was being written, where the system did not: a full disk is told by a write, which knows no name."""
+    if isinstance(error, OSError) and error.filename is None:
+        error.filename = str(path)
+
+
+def _put_back(old: Path) -> None:
+    """End a replacement that stopped half-way: the old folder returns, unless the new one has taken its place."""
+    target = old.with_name(old.name.removeprefix(OLD))
+    if target.exists():
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.replace(old, target)
+
+
+def remove_folder(path: Path) -> None:
+    """Remove a folder such that no crash leaves a part of it under its name."""
+    aside = path.with_name(f"{ASIDE}{path.name}")
+    shutil.rmtree(aside, ignore_errors=True)
+    os.replace(path, aside)
+    shutil.rmtree(aside)
+
+
 def mend(folder: Path) -> None:
     """Remove what a crash left half-written in a folder, and put back what it left half-replaced."""
     for entry in sorted(folder.glob(f"{OLD}*")):
-        target = entry.with_name(entry.name.removeprefix(OLD))
-        if target.exists():
-            shutil.rmtree(entry, ignore_errors=True)
-        else:
-            os.replace(entry, target)
+        _put_back(entry)
     for entry in sorted(folder.glob(f"{ASIDE}*")):
         if entry.is_dir():
             shutil.rmtree(entry, ignore_errors=True)
@@ -122,10 +144,15 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError("the file is missing", file=path, advice="give the folder that holds it") from None
+        raise UserError(
+            "the file is missing", file=path, expected="a JSON file", advice="give the folder that holds it"
+        ) from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(
-            f"this is no valid JSON ({error})", file=path, advice="the file is damaged: restore it, or make it anew"
+            f"this is no valid JSON ({error})",
+            file=path,
+            expected="the file as it was written",
+            advice="the file is damaged: restore it, or make it anew",
         ) from None
 
 
@@ -172,7 +199,12 @@ class Run:
         """
         run = cls(folder)
         if not run.recipe.exists():
-            raise UserError("this folder holds no run", file=run.folder, expected="a folder with a recipe.toml")
+            raise UserError(
+                "this folder holds no run",
+                file=run.folder,
+                expected="a folder with a recipe.toml",
+                advice="check the path, or begin a run there: leave out --resume",
+            )
         run.checkpoints.mkdir(exist_ok=True)
         run.results.mkdir(exist_ok=True)
         mend(run.folder)
@@ -189,8 +221,12 @@ class Run:
 
     def append(self, record: dict[str, Any]) -> None:
         """Add one record to the log."""
-        with self.log.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        try:
+            with self.log.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record, ensure_ascii=False) + "\n")
+        except OSError as error:
+            _name_file(error, self.log)
+            raise
 
     def read_log(self) -> list[dict[str, Any]]:
         """All records of the log; a last line that a crash tore is left out."""
@@ -218,7 +254,13 @@ def read_log(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             if number == len(lines):
                 break
-            raise UserError("this line is no JSON", file=path, line=number, advice="remove the line") from None
+            raise UserError(
+                "this line is no JSON",
+                file=path,
+                line=number,
+                expected="one record in every line",
+                advice="remove the line",
+            ) from None
     return records
 
 

@@ -46,9 +46,13 @@ DOCUMENT = np.dtype(
 """A document: its first token, its first segment, its source and language (places in meta.json), and whether it is held
 out."""
 
+PAGE = "doctor.json"
+"""The data page: what doctor says of the corpus."""
+
 _STREAMS = ("tokens.bin", "segments.bin", "documents.bin", "ids.bin", "ids_offsets.bin", "words.bin", "counts.bin")
 _BUFFERED_TOKENS = 2**21
 _BUFFERED_SEGMENTS = 2**17
+_SLICE = 2**22
 
 
 class StoreWriter:
@@ -134,23 +138,34 @@ class StoreWriter:
         if not self._documents:
             return
         lengths = np.fromiter(map(len, self._segments), dtype=np.int64, count=len(self._segments))
-        ids = np.concatenate(self._segments)
         starts = np.cumsum(lengths) - lengths
         documents = np.array(self._documents, dtype=DOCUMENT)
         ends = np.append(documents["token_offset"][1:], self.num_tokens)
         held_out = np.repeat(documents["held_out"].astype(bool), ends - documents["token_offset"])
-        self.counts += np.bincount(ids[~held_out], minlength=len(self.counts))
-        begins = self._tokenizer.begins_word(ids)
-        begins[starts] = True
-        self._files["tokens.bin"].write(ids.astype(self._id_type))
+        self._write_tokens(np.concatenate(self._segments), starts, held_out)
         self._files["segments.bin"].write((starts + documents["token_offset"][0]).astype("<i8"))
         self._files["documents.bin"].write(documents)
-        self._write_bits(begins)
         sizes = np.fromiter(map(len, self._ids), dtype=np.int64, count=len(self._ids))
         self._files["ids_offsets.bin"].write((self._id_bytes + np.cumsum(sizes) - sizes).astype("<i8"))
         self._files["ids.bin"].write(b"".join(self._ids))
         self._id_bytes += int(sizes.sum())
         self._segments, self._documents, self._ids, self._buffered = [], [], [], 0
+
+    def _write_tokens(self, ids: np.ndarray, starts: np.ndarray, held_out: np.ndarray) -> None:
+        """Write ids [N] and what hangs on them, in slices: a single document can be larger than all buffers."""
+        for begin in range(0, len(ids), _SLICE):
+            end = begin + _SLICE
+            part = ids[begin:end]
+            self._files["tokens.bin"].write(part.astype(self._id_type))
+            self.counts += np.bincount(part[~held_out[begin:end]], minlength=len(self.counts))
+            before = min(begin, 1)  # the token before tells whether the first one goes on with its word
+            begins = self._tokenizer.begins_word(ids[begin - before : end])[before:]
+            first, last = np.searchsorted(starts, (begin, end))
+            begins[starts[first:last] - begin] = True
+            bits = np.concatenate([self._bits, begins])
+            whole = len(bits) // 8 * 8
+            self._files["words.bin"].write(np.packbits(bits[:whole]))
+            self._bits = bits[whole:]
 
     @contextmanager
     def _write(self) -> Iterator[Self]:
@@ -168,12 +183,6 @@ class StoreWriter:
                 for file in self._files.values():
                     file.close()
             self._describe()
-
-    def _write_bits(self, begins: np.ndarray) -> None:
-        bits = np.concatenate([self._bits, begins])
-        whole = len(bits) // 8 * 8
-        self._files["words.bin"].write(np.packbits(bits[:whole]))
-        self._bits = bits[whole:]
 
     def _finish(self) -> None:
         """Write what closes each file: ends of the offsets, the last bits, the counts."""
@@ -325,6 +334,14 @@ class Store:
             self._files[name].read()
         return Tokenizer.load(self.folder)
 
+    def page(self) -> dict[str, Any] | None:
+        """The data page that `prepare` added, if it did.
+
+        Raises:
+            UserError: it is damaged.
+        """
+        return json.loads(self._files[PAGE].read().tobytes()) if PAGE in self._files else None
+
     def verify(self) -> None:
         """Read everything and compare it with the checksums.
 
@@ -358,7 +375,9 @@ def _read_meta(folder: Path) -> dict[str, Any]:
     meta = read_json(file)
     checksum = meta.pop("checksum", None) if isinstance(meta, dict) else None
     if checksum is None or checksum != _checksum(meta):
-        raise UserError("the description of the store is damaged", file=file, advice=MAKE_ANEW)
+        raise UserError(
+            "the description of the store is damaged", file=file, expected="it as written", advice=MAKE_ANEW
+        )
     if (meta["format"], meta["version"]) != (FORMAT, VERSION):
         raise UserError(
             f"the store has version {meta['version']}", file=file, expected=f"version {VERSION}", advice=MAKE_ANEW

@@ -39,6 +39,8 @@ _WINDOW = 2**20
 _SPACES = re.compile(r"(?<=\S)(?=[ \t\n])")
 """Where every kind of tokenizer begins a new word (white space goes with what follows it, or is dropped)."""
 
+_HALF_A_PAIR = re.compile("[\\ud800-\\udfff]")
+
 _LOOK_AHEAD = 8
 """Characters after a word that its end may depend on, at most (in BPE_WORDS: three)."""
 
@@ -164,7 +166,18 @@ class Tokenizer:
 
         Returns:
             For each text, int32 [N].
+
+        Raises:
+            UserError: a text holds half a surrogate pair.
         """
+        try:
+            return self._encode_batch(texts)
+        except (TypeError, UnicodeEncodeError):  # what the libraries raise for it
+            for text in texts:
+                _refuse_halves(text)
+            raise
+
+    def _encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
         if self._table is not None:
             return [self._encode_characters(text, self._table) for text in texts]
         encoded: list[list[np.ndarray]] = [[] for _ in texts]
@@ -389,3 +402,13 @@ def _configuration(file: Path) -> tuple[dict[str, str], int | None]:
     max_length = configuration.get("model_max_length")
     # transformers writes 1e30 where it knows no limit
     return names, int(max_length) if max_length is not None and max_length < 1e9 else None
+
+
+def _refuse_halves(text: str) -> None:
+    """Raise a UserError if a text holds half a surrogate pair: bytes that were no UTF-8, or a character cut in two."""
+    if half := _HALF_A_PAIR.search(text):
+        raise UserError(
+            f"{text[:40]!a} holds half a surrogate pair ({half[0]!a}), which is no character",
+            expected="whole characters",
+            advice="the text was cut inside a character, or was no UTF-8: mend it",
+        )

@@ -7,7 +7,6 @@ and how a checkpoint is written. Stepping, logging, saving, resuming and stoppin
 import copy
 import functools
 import math
-import shutil
 import signal
 import threading
 import time
@@ -29,7 +28,7 @@ from bertwright.errors import Interrupted, UserError
 from bertwright.model.heads import EncoderModel
 from bertwright.model.layers import ATTENTION
 from bertwright.optim import Optimizers, schedule
-from bertwright.run import Run
+from bertwright.run import Run, remove_folder
 
 Forward = Callable[..., Any]
 """A model's forward pass, perhaps in another number format than its weights."""
@@ -310,7 +309,7 @@ def _save(training: Training, settings: TrainSettings, optimizers: Optimizers, r
         if step in _kept(settings, step):
             (folder / "train.pt").unlink()
         else:
-            shutil.rmtree(folder)
+            remove_folder(folder)
 
 
 def _restore(training: Training, optimizers: Optimizers, run: Run) -> Position:

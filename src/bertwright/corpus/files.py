@@ -23,6 +23,9 @@ from bertwright.errors import UserError
 LONGEST = 2**27
 """Bytes of a line, and characters of a document, at most: what is longer is no text, and would fill the memory."""
 
+STANDARD_INPUT = Path("-")
+"""The path that means standard input."""
+
 _BLOCK = 2**16
 _BOM = b"\xef\xbb\xbf"
 _COMPRESSED = (".gz", ".xz", ".zst")
@@ -58,6 +61,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
     r"""Open a file as a stream of text.
 
     .gz, .xz and .zst are unpacked; a byte order mark is dropped; every line ends in "\n", whatever it ended in before.
+    `STANDARD_INPUT` is read (and closed) like a file.
 
     Raises:
         UserError: on opening, or while the stream is read inside the `with` block: the file is missing, empty, may not
@@ -168,6 +172,8 @@ def _line_ends(block: bytes, *, after_return: bool = False) -> int:
 
 def _open_bytes(path: Path) -> tuple[BinaryIO, tuple[type[Exception], ...]]:
     """The unpacked bytes of a file, and the errors that reading them may raise."""
+    if path == STANDARD_INPUT:
+        return cast(BinaryIO, sys.stdin.buffer), (OSError,)
     try:
         match path.suffix.lower():
             case ".gz":
@@ -229,7 +235,8 @@ def _refuse_folder(error: OSError) -> NoReturn:
 
 def _forbidden(error: OSError) -> UserError:
     advice = "check the permissions of the file and of the folders above it"
-    return UserError(f"this cannot be opened ({error.strerror})", file=Path(error.filename), advice=advice)
+    found = f"this cannot be opened ({error.strerror})"
+    return UserError(found, file=Path(error.filename), expected="read permission", advice=advice)
 
 
 def _missing(path: Path) -> UserError:

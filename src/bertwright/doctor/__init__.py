@@ -45,7 +45,7 @@ The page is plain JSON; what does not apply is null:
     vocabulary_size     of the tokenizer; without one, different characters
     unigram_entropy     nats; the loss that a model reaches which has learnt nothing but frequencies
     uniform_loss        ln V, the loss of a uniform guess
-    expected_first_loss of an untrained model: see `expected_first_loss`
+    expected_first_loss of an untrained model: see `metrics.expected_first_loss`
     width, initial_deviation   of the model that expected_first_loss is meant for
     warnings            [{"level": "warning" or "note", "text": one sentence}], warnings first
 
@@ -60,13 +60,13 @@ from bertwright.doctor import page as parts
 from bertwright.doctor.advice import advise
 from bertwright.doctor.compare import repeats, shared
 from bertwright.doctor.examples import sources
-from bertwright.doctor.measures import DEVIATION, WIDTH, expected_first_loss
+from bertwright.doctor.measures import DEVIATION, WIDTH
 from bertwright.doctor.stored import store_page
 from bertwright.doctor.tally import count
 from bertwright.errors import UserError
 from bertwright.tokenizer import Tokenizer
 
-__all__ = ["examine", "expected_first_loss", "store_page"]
+__all__ = ["examine", "store_page"]
 
 
 def examine(

@@ -113,7 +113,8 @@ def sources(
         UserError: a file is missing, or there is no such reader.
     """
     if reader is not None and reader not in READERS:
-        raise UserError(f"no reader is called {reader!r}", expected=f"one of {', '.join(READERS)}")
+        advice = "choose one, or leave it out"
+        raise UserError(f"no reader is called {reader!r}", expected=f"one of {', '.join(READERS)}", advice=advice)
     found: dict[str, Source] = {}
     for pattern in patterns:
         files = tuple(resolve([pattern]))

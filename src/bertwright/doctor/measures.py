@@ -31,16 +31,6 @@ _SCRIPTS = {
 _SCRIPTS_SHOWN = 20
 
 
-def expected_first_loss(vocabulary_size: int, width: int, deviation: float) -> float:
-    """Masked-token loss of an untrained model: ln V + D sigma^2 / 2 nats.
-
-    The head's last layer norm gives vectors of length sqrt(D); the tied table, drawn from N(0, sigma), turns them into
-    logits of variance D sigma^2, which raises the mean of the log of the summed exponentials by half of that. Measured:
-    .045 above ln V at width 256, where the formula says .051, and .121 at 768, where it says .154.
-    """
-    return math.log(vocabulary_size) + width * deviation**2 / 2
-
-
 def lengths(counts: Mapping[int, int]) -> dict[str, Any] | None:
     """Minimum, mean, maximum and quantiles of lengths.
 

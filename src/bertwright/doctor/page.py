@@ -8,8 +8,9 @@ import numpy as np
 
 from bertwright.doctor.compare import Repeats, Shared
 from bertwright.doctor.examples import Example, Source
-from bertwright.doctor.measures import expected_first_loss, histogram, lengths, scripts, shares_over
+from bertwright.doctor.measures import histogram, lengths, scripts, shares_over
 from bertwright.doctor.tally import Tally, add
+from bertwright.metrics import expected_first_loss
 from bertwright.store import entropy
 from bertwright.tokenizer import Tokenizer
 

@@ -1,10 +1,13 @@
-"""The encoder: embeddings and a stack of layers (Devlin et al. 2019, section 3)."""
+"""The encoder: embeddings and a stack of layers, in one of two layouts.
+
+`bert` is Devlin et al. 2019 exactly; `modernbert` is Warner et al. 2024 with full attention in every layer.
+"""
 
 import torch
 from torch import Tensor, nn
 
 from bertwright.config import ModelConfig
-from bertwright.model.layers import ATTENTION, Layer
+from bertwright.model.layers import ATTENTION, BertLayer, ModernLayer, norm, rotation
 
 
 class Encoder(nn.Module):
@@ -20,19 +23,24 @@ class Encoder(nn.Module):
         self.config = config
         self.attention_path = "sdpa"
         """Which function of layers.ATTENTION computes the attention; the results are the same."""
+        modern = config.layout == "modernbert"
         self.token_embedding = nn.Embedding(config.vocabulary_size, config.width)
-        self.position_embedding = nn.Embedding(config.max_length, config.width)
-        self.segment_embedding = nn.Embedding(config.segment_types, config.width)
-        self.embedding_norm = nn.LayerNorm(config.width, eps=config.norm_epsilon)
+        self.position_embedding = None if modern else nn.Embedding(config.max_length, config.width)
+        self.segment_embedding = None if modern else nn.Embedding(config.segment_types, config.width)
+        self.embedding_norm = norm(config)
         self.dropout = nn.Dropout(config.dropout)
-        self.layers = nn.ModuleList([Layer(config) for _ in range(config.layers)])
+        numbers = range(config.layers)
+        self.layers = nn.ModuleList(
+            [ModernLayer(config, first=number == 0) if modern else BertLayer(config) for number in numbers]
+        )
+        self.final_norm = norm(config) if modern else nn.Identity()
 
     def forward(self, input_ids: Tensor, segment_ids: Tensor, position_ids: Tensor, sequence_ids: Tensor) -> Tensor:
         """Contextual vectors of all tokens.
 
         Args:
             input_ids: [B, L].
-            segment_ids: [B, L], 0 or 1.
+            segment_ids: [B, L], 0 or 1; `modernbert` has no segments and does not look at them.
             position_ids: [B, L], counted from 0 within each sequence.
             sequence_ids: [B, L], equal for the tokens of one sequence, 0 for padding; a token sees only tokens with
                 the same number, so several sequences can share a row.
@@ -40,17 +48,20 @@ class Encoder(nn.Module):
         Returns:
             [B, L, D].
         """
-        hidden = self.token_embedding(input_ids) + self.position_embedding(position_ids)
-        hidden = self.dropout(self.embedding_norm(hidden + self.segment_embedding(segment_ids)))
-        hidden = hidden.to(self._layer_type())
-        bias = block_bias(sequence_ids, hidden.dtype)
+        hidden, by, config = self.token_embedding(input_ids), None, self.config
+        first = self.layers[0]
+        assert isinstance(first, BertLayer | ModernLayer)
+        dtype = first.outer.weight.dtype
+        if self.position_embedding is not None and self.segment_embedding is not None:
+            hidden = hidden + self.position_embedding(position_ids) + self.segment_embedding(segment_ids)
+        else:
+            by = rotation(position_ids, config.width // config.heads, config.rotary_base, dtype)
+        hidden = self.dropout(self.embedding_norm(hidden)).to(dtype)
+        bias = block_bias(sequence_ids, dtype)
         attend = ATTENTION[self.attention_path]
         for layer in self.layers:
-            hidden = layer(hidden, bias, attend)
-        return hidden
-
-    def _layer_type(self) -> torch.dtype:
-        return next(self.layers[0].parameters()).dtype
+            hidden = layer(hidden, bias, attend, by)
+        return self.final_norm(hidden)
 
 
 def block_bias(sequence_ids: Tensor, dtype: torch.dtype) -> Tensor:
@@ -67,5 +78,4 @@ def initialize(module: nn.Module, deviation: float) -> None:
         if isinstance(part, nn.Linear) and part.bias is not None:
             nn.init.zeros_(part.bias)
         if isinstance(part, nn.LayerNorm):
-            nn.init.ones_(part.weight)
-            nn.init.zeros_(part.bias)
+            part.reset_parameters()

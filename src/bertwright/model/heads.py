@@ -6,21 +6,23 @@ from torch.nn import functional
 
 from bertwright.config import ModelConfig
 from bertwright.model.encoder import Encoder, initialize
+from bertwright.model.layers import norm
 
 
-class MaskedTokenHead(nn.Module):
-    """Predicts tokens: dense, GELU, layer norm, then the embedding table as output matrix (tied) plus a bias."""
+class Transform(nn.Module):
+    """Dense, GELU, layer norm: between the encoder and the output matrix of the masked-token head.
+
+    In `modernbert` the classifier has the same part, and begins with the weights that pre-training gave it.
+    """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.dense = nn.Linear(config.width, config.width)
-        self.norm = nn.LayerNorm(config.width, eps=config.norm_epsilon)
-        self.bias = nn.Parameter(torch.zeros(config.vocabulary_size))
+        self.dense = nn.Linear(config.width, config.width, bias=config.has_biases)
+        self.norm = norm(config)
 
-    def forward(self, vectors: Tensor, table: Tensor) -> Tensor:
-        """Vectors [N, D], the embedding table [V, D] -> logits [N, V]."""
-        vectors = self.norm(functional.gelu(self.dense(vectors)))
-        return functional.linear(vectors, table.to(vectors.dtype), self.bias)
+    def forward(self, vectors: Tensor) -> Tensor:
+        """[N, D] -> [N, D]."""
+        return self.norm(functional.gelu(self.dense(vectors)))
 
 
 class Pooler(nn.Module):
@@ -65,12 +67,16 @@ class EncoderModel(nn.Module):
 
 
 class PretrainingModel(EncoderModel):
-    """An encoder with the masked-token head and, where a pair objective is trained, pooler and pair head."""
+    """An encoder with the masked-token head and, where a pair objective is trained, pooler and pair head.
+
+    The masked-token head is a transform, then the embedding table as output matrix (tied), then a bias per token.
+    """
 
     def __init__(self, config: ModelConfig, *, pair: bool) -> None:
         super().__init__()
         self.encoder = Encoder(config)
-        self.masked_token_head = MaskedTokenHead(config)
+        self.transform = Transform(config)
+        self.token_bias = nn.Parameter(torch.zeros(config.vocabulary_size))
         self.pooler = Pooler(config) if pair else None
         self.pair_head = nn.Linear(config.width, 2) if pair else None
         initialize(self, config.initial_deviation)
@@ -99,20 +105,27 @@ class PretrainingModel(EncoderModel):
         """
         hidden = self.encoder(input_ids, segment_ids, position_ids, sequence_ids)
         masked = hidden.flatten(0, 1)[masked_positions]
-        token_logits = self.masked_token_head(masked, self.encoder.token_embedding.weight)
+        table = self.encoder.token_embedding.weight.to(hidden.dtype)
+        token_logits = functional.linear(self.transform(masked), table, self.token_bias)
         if self.pooler is None or self.pair_head is None:
             return token_logits, None
         return token_logits, self.pair_head(self.pooler(first_vectors(hidden, sequence_starts)))
 
 
 class ClassificationModel(EncoderModel):
-    """An encoder with one vector per sequence and one linear layer on it (the lecture's case 1)."""
+    """An encoder with one vector per sequence and one linear layer on it (the lecture's case 1).
+
+    Before the linear layer a vector of the first token goes through the pooler (`bert`), and in `modernbert` any vector
+    through the transform.
+    """
 
     def __init__(self, config: ModelConfig, num_classes: int, *, pooling: str) -> None:
         super().__init__()
         self.encoder = Encoder(config)
         self.pooling = pooling
-        self.pooler = Pooler(config) if pooling == "cls" else None
+        modern = config.layout == "modernbert"
+        self.pooler = Pooler(config) if pooling == "cls" and not modern else None
+        self.transform = Transform(config) if modern else None
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(config.width, num_classes)
         initialize(self, config.initial_deviation)
@@ -127,8 +140,12 @@ class ClassificationModel(EncoderModel):
     ) -> Tensor:
         """Class logits [S, C] of the sequences of a batch (arguments: see PretrainingModel)."""
         hidden = self.encoder(input_ids, segment_ids, position_ids, sequence_ids)
-        if self.pooler is not None:
-            vectors = self.pooler(first_vectors(hidden, sequence_starts))
+        if self.pooling == "cls":
+            vectors = first_vectors(hidden, sequence_starts)
         else:
             vectors = mean_vectors(hidden, sequence_ids, len(sequence_starts)).to(hidden.dtype)
+        if self.pooler is not None:
+            vectors = self.pooler(vectors)
+        if self.transform is not None:
+            vectors = self.transform(vectors)
         return self.classifier(self.dropout(vectors))

@@ -41,6 +41,7 @@ def read_sources(paths: list[Path]) -> list[Source]:
                 "there is nothing to report here",
                 file=path,
                 expected="a run folder (recipe.toml, log.jsonl, results/), a folder of runs, or a results file",
+                advice="check the path; a run has something to show after its first step",
             )
         sources |= {source.folder.resolve(): source for source in found}
     return _with_distinct_names(list(sources.values()))
@@ -51,7 +52,10 @@ def _read(path: Path) -> list[Source]:
         return [Source(path.stem, path, results={path.stem: read_json(path)})]
     if not path.is_dir():
         raise UserError(
-            "the folder is missing", file=path, advice="give a run folder, a folder of runs, or a results file"
+            "the folder is missing",
+            file=path,
+            expected="a run folder, a folder of runs, or a results file",
+            advice="check the path",
         )
     children = (child for child in sorted(path.iterdir()) if child.is_dir() and not child.name.startswith("."))
     return [source for source in map(_read_folder, [path, *children]) if source is not None]

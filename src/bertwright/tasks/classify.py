@@ -62,6 +62,7 @@ def label_names(examples: Sequence[Example]) -> list[str]:
         raise UserError(
             f"only the label {names} occurs",
             expected="at least two labels",
+            advice="is data.label_column the right column?",
             file=examples[0].file if examples else None,
         )
     return names
@@ -175,9 +176,9 @@ def model(config: ModelConfig, num_classes: int, pooling: str) -> Classification
     return ClassificationModel(config, num_classes, pooling=pooling)
 
 
-def architecture(start: StartSettings) -> str:
-    """The `transformers` class that reads the result whole; with mean pooling none does, the encoder alone is read."""
-    return "BertForSequenceClassification" if start.pooling == "cls" else "BertModel"
+def purpose(config: ModelConfig, start: StartSettings) -> str:
+    """What the result is read as by `transformers`: a BERT with mean pooling only as a bare encoder."""
+    return "encoder" if config.layout == "bert" and start.pooling == "mean" else "classify"
 
 
 CLASSIFY = Task(
@@ -192,5 +193,5 @@ CLASSIFY = Task(
     probabilities=probabilities,
     scores=scores,
     criterion="accuracy",
-    architecture=architecture,
+    purpose=purpose,
 )

@@ -38,4 +38,4 @@ class Task:
     probabilities: Callable[..., np.ndarray]
     scores: Callable[..., dict[str, Any]]
     criterion: str
-    architecture: Callable[[StartSettings], str]
+    purpose: Callable[[ModelConfig, StartSettings], str]

@@ -1,4 +1,4 @@
-"""The `bert` layout computes what `transformers` computes, in both directions, padded and packed."""
+"""Both layouts compute what `transformers` computes, in both directions, padded and packed."""
 
 import json
 from pathlib import Path
@@ -13,21 +13,25 @@ from safetensors.torch import load_file
 from bertwright.config import ModelConfig
 from bertwright.model import hub
 from bertwright.model.encoder import block_bias
-from bertwright.model.heads import ClassificationModel, PretrainingModel
-from bertwright.model.layers import ATTENTION, Layer, explicit_attention, sdpa_attention
+from bertwright.model.heads import ClassificationModel, EncoderModel, PretrainingModel
+from bertwright.model.layers import ATTENTION, BertLayer, explicit_attention, sdpa_attention
 
-CONFIG = ModelConfig(preset="tiny", vocabulary_size=97, max_length=40, initial_deviation=0.3)
+SHAPE: dict[str, Any] = {"preset": "tiny", "vocabulary_size": 97, "max_length": 40, "initial_deviation": 0.3}
 """A large deviation: at .02 all outputs are nearly equal and a wrong model would pass."""
 
+CONFIGS = {layout: ModelConfig.model_validate({"layout": layout, **SHAPE}) for layout in ("bert", "modernbert")}
 
-def write_model(folder: Path, model: torch.nn.Module, architecture: str, labels: list[str] | None = None) -> None:
+
+def write_model(folder: Path, model: EncoderModel, purpose: str, labels: list[str] | None = None, **more: Any) -> None:
     from safetensors.torch import save_file
 
     folder.mkdir()
-    weights = hub.weights_to_hub({name: p.detach().contiguous() for name, p in model.named_parameters()})
-    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
-    config = hub.config_to_hub(CONFIG, architecture=architecture, pad_id=0, labels=labels)
-    (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    config, weights = model.encoder.config, {name: p.detach().contiguous() for name, p in model.named_parameters()}
+    save_file(hub.weights_to_hub(weights, config.layout), folder / "model.safetensors", metadata={"format": "pt"})
+    special = {"pad": 0, "cls": 2, "sep": 3}
+    architecture = hub.ARCHITECTURES[config.layout][purpose]
+    values = hub.config_to_hub(config, architecture=architecture, special=special, labels=labels, **more)
+    (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
 
 
 def batch(rows: int = 3, length: int = 24) -> dict[str, torch.Tensor]:
@@ -44,13 +48,11 @@ def batch(rows: int = 3, length: int = 24) -> dict[str, torch.Tensor]:
     }
 
 
-def theirs(model: torch.nn.Module, inputs: dict[str, torch.Tensor]) -> Any:
+def theirs(model: Any, inputs: dict[str, torch.Tensor]) -> Any:
+    segments = {"token_type_ids": inputs["segment_ids"]} if model.config.model_type == "bert" else {}
+    mask = (inputs["sequence_ids"] > 0).long()
     with torch.inference_mode():
-        return model(
-            input_ids=inputs["input_ids"],
-            token_type_ids=inputs["segment_ids"],
-            attention_mask=(inputs["sequence_ids"] > 0).long(),
-        )
+        return model(input_ids=inputs["input_ids"], attention_mask=mask, **segments)
 
 
 def no_key_problems(info: dict) -> None:
@@ -58,13 +60,13 @@ def no_key_problems(info: dict) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ATTENTION))
-@pytest.mark.parametrize("pair", [False, True])
-def test_transformers_reads_ours(tmp_path: Path, pair: bool, path: str) -> None:
+@pytest.mark.parametrize(("layout", "pair"), [("bert", False), ("bert", True), ("modernbert", False)])
+def test_transformers_reads_ours(tmp_path: Path, layout: str, pair: bool, path: str) -> None:
     torch.manual_seed(1)
-    model = PretrainingModel(CONFIG, pair=pair).eval()
-    torch.nn.init.normal_(model.masked_token_head.bias)  # a zero bias would hide a lost one
+    model = PretrainingModel(CONFIGS[layout], pair=pair).eval()
+    torch.nn.init.normal_(model.token_bias)  # a zero bias would hide a lost one
     model.encoder.attention_path = path
-    write_model(tmp_path / "ours", model, "BertForPreTraining" if pair else "BertForMaskedLM")
+    write_model(tmp_path / "ours", model, "pair" if pair else "masked_tokens")
     auto = transformers.AutoModelForPreTraining if pair else transformers.AutoModelForMaskedLM
     loaded, info = auto.from_pretrained(tmp_path / "ours", output_loading_info=True)
     no_key_problems(info)
@@ -82,10 +84,11 @@ def test_transformers_reads_ours(tmp_path: Path, pair: bool, path: str) -> None:
         torch.testing.assert_close(pair_logits, output.seq_relationship_logits, atol=1e-4, rtol=0)
 
 
-def test_transformers_reads_our_classifier(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("layout", "pooling"), [("bert", "cls"), ("modernbert", "cls"), ("modernbert", "mean")])
+def test_transformers_reads_our_classifier(tmp_path: Path, layout: str, pooling: str) -> None:
     torch.manual_seed(1)
-    model = ClassificationModel(CONFIG, 3, pooling="cls").eval()
-    write_model(tmp_path / "ours", model, "BertForSequenceClassification", ["a", "b", "c"])
+    model = ClassificationModel(CONFIGS[layout], 3, pooling=pooling).eval()
+    write_model(tmp_path / "ours", model, "classify", ["a", "b", "c"], pooling=pooling)
     loaded, info = transformers.AutoModelForSequenceClassification.from_pretrained(
         tmp_path / "ours", output_loading_info=True
     )
@@ -97,32 +100,39 @@ def test_transformers_reads_our_classifier(tmp_path: Path) -> None:
     torch.testing.assert_close(logits, theirs(loaded.eval(), inputs).logits, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("kind", ["BertForMaskedLM", "BertForPreTraining", "BertModel"])
+@pytest.mark.parametrize(
+    "kind", ["BertForMaskedLM", "BertForPreTraining", "BertModel", "ModernBertForMaskedLM", "ModernBertModel"]
+)
 def test_we_read_theirs(tmp_path: Path, kind: str) -> None:
     torch.manual_seed(2)
-    values = {target: getattr(CONFIG, ours) for ours, target in hub.CONFIG.items()}
-    reference = getattr(transformers, kind)(transformers.BertConfig(**values)).eval()
+    ours = CONFIGS["modernbert" if kind.startswith("Modern") else "bert"]
+    special = {"pad": 0, "cls": 2, "sep": 3}
+    values = hub.config_to_hub(ours, architecture=kind, special=special)
+    configuration = transformers.AutoConfig.for_model(**values)
+    reference = getattr(transformers, kind)(configuration).eval()
     reference.save_pretrained(tmp_path / "theirs")
     config = hub.config_from_hub(json.loads((tmp_path / "theirs" / "config.json").read_text()), tmp_path)
-    assert config == CONFIG.model_copy(update={"preset": None})
-    weights, unknown = hub.weights_from_hub(load_file(tmp_path / "theirs" / "model.safetensors"))
+    assert config == ours.model_copy(update={"preset": None})
+    weights, unknown = hub.weights_from_hub(load_file(tmp_path / "theirs" / "model.safetensors"), ours.layout)
     assert unknown == []
     model = PretrainingModel(config, pair=kind == "BertForPreTraining").eval()
     result = model.load_state_dict(weights, strict=False)
-    heads = ("masked_token_head", "pair_head", "pooler") if kind == "BertModel" else ()
+    bare = kind.endswith("BertModel")
+    heads = ("transform", "token_bias") if bare else ()
     assert [name for name in result.missing_keys if not name.startswith(heads)] == []
     inputs = batch()
     real = inputs["sequence_ids"] > 0
     with torch.inference_mode():
         hidden = model.encoder(*inputs.values())
-    output = theirs(reference if kind == "BertModel" else reference.bert, inputs)
+    output = theirs(reference if bare else reference.base_model, inputs)
     torch.testing.assert_close(hidden[real], output.last_hidden_state[real], atol=1e-4, rtol=0)
 
 
-def test_packed_equals_padded() -> None:
+@pytest.mark.parametrize("layout", sorted(CONFIGS))
+def test_packed_equals_padded(layout: str) -> None:
     """Three sequences in one row, positions restarting, give the vectors that they have alone."""
     torch.manual_seed(3)
-    encoder = PretrainingModel(CONFIG, pair=False).eval().encoder
+    encoder = PretrainingModel(CONFIGS[layout], pair=False).eval().encoder
     padded = batch()
     real = padded["sequence_ids"] > 0
     packed = {name: tensor[real][None] for name, tensor in padded.items()}
@@ -164,7 +174,7 @@ def test_initial_weights() -> None:
     assert abs(table.std() - 0.02) < 2e-4
     assert abs(np.mean(table)) < 1e-4
     first = model.encoder.layers[0]
-    assert isinstance(first, Layer)
+    assert isinstance(first, BertLayer)
     assert not first.inner.bias.detach().any()
 
 

@@ -1,0 +1,277 @@
+"""Fine-tuning: it learns, resumes exactly, treats both starts alike, and writes what `transformers` reads."""
+
+import csv
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+
+from bertwright.batches import pack
+from bertwright.config import FinetuneRecipe, parse
+from bertwright.errors import Interrupted, UserError
+from bertwright.finetune import finetune
+from bertwright.predict import Predictor, predict
+from bertwright.run import read_json, read_log
+from helpers import SMALL_FINETUNING, SMALL_TRAINING, call, same_checkpoint, same_log, write_recipe
+
+
+def recipe(trained: Path, run: Path, **sections: Any) -> FinetuneRecipe:
+    """A recipe for five steps on the generated reviews."""
+    values: dict[str, Any] = {
+        "run": str(run),
+        "task": "classify",
+        "data": {side: str(trained / f"{side}.csv") for side in ("train", "development", "test")},
+        "start": {"checkpoint": str(trained / "pretrained" / "best"), "pooling": "mean"},
+        "optimizer": {"learning_rate": 1e-2},
+        "train": {**SMALL_TRAINING, "steps": 5},
+    }
+    for name, section in sections.items():
+        values[name] = {**values[name], **section}
+    return parse(FinetuneRecipe, values)
+
+
+def texts(file: Path) -> list[str]:
+    with file.open(encoding="utf-8", newline="") as stream:
+        return [row["text"] for row in csv.DictReader(stream)]
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+# ---------------------------------------------------------------------------------------------- learning
+
+
+def test_it_learns(trained: Path) -> None:
+    """Half of the reviews are positive: chance is .5, and 23 of 32 right by chance happens once in a hundred times."""
+    result = read_json(trained / "finetuned" / "results" / "finetune.json")
+    assert result["development"]["metrics"]["accuracy"] > 0.85
+    assert result["test"]["metrics"]["accuracy"] > 0.85
+    losses = [record["loss"] for record in read_log(trained / "finetuned" / "log.jsonl")]
+    assert losses[0] == pytest.approx(np.log(2), abs=0.1)
+    assert np.mean(losses[-4:]) < 0.3
+
+
+def test_results_have_the_keys_that_the_report_reads(trained: Path) -> None:
+    result = read_json(trained / "finetuned" / "results" / "finetune.json")
+    keys = ("labels", "best_step", "steps", "seconds", "num_truncated", "overlaps", "examples", "development", "test")
+    assert set(result) == {"kind", "start", *keys}
+    assert result["kind"] == "classify"
+    assert set(result["start"]) == {"checkpoint", "weights", "fresh"}
+    assert result["start"]["fresh"] == ["classifier.weight", "classifier.bias"]
+    assert result["labels"] == ["negative", "positive"]
+    assert result["steps"] == 32
+    assert result["examples"] == {"train": 64, "development": 32, "test": 32}
+    for side in ("development", "test"):
+        scores = result[side]
+        assert set(scores) == {"file", "examples", "metrics", "confusion", "most_wrong"}
+        assert set(scores["metrics"]) == {"accuracy", "macro_f1"}
+        assert np.sum(scores["confusion"]) == scores["examples"] == 32
+        assert np.trace(scores["confusion"]) == round(32 * scores["metrics"]["accuracy"])
+
+
+def test_most_wrong_and_confusion(trained: Path, tmp_path: Path) -> None:
+    """Rows of the table are the truth; the mistakes come with the smallest probability of the truth first."""
+    result = finetune(recipe(trained, tmp_path / "run", train={"steps": 1}))
+    with (trained / "test.csv").open(encoding="utf-8", newline="") as stream:
+        truth = {row["id"]: row["label"] for row in csv.DictReader(stream)}
+    predict(tmp_path / "run", str(trained / "test.csv"), str(tmp_path / "answers.jsonl"))
+    lines = (tmp_path / "answers.jsonl").read_text(encoding="utf-8").splitlines()
+    predicted = {answer["id"]: answer["label"] for answer in map(json.loads, lines)}
+    pairs = [(truth[number], predicted[number]) for number in truth]
+    labels = result["labels"]
+    assert result["test"]["confusion"] == [[pairs.count((row, column)) for column in labels] for row in labels]
+    mistakes = result["test"]["most_wrong"]
+    assert {mistake["id"] for mistake in mistakes} == {n for n in truth if truth[n] != predicted[n]} != set()
+    assert all((truth[m["id"]], predicted[m["id"]]) == (m["label"], m["predicted"]) for m in mistakes)
+    shares = [mistake["probability"] for mistake in mistakes]
+    assert shares == sorted(shares)
+    assert max(shares) <= 0.5
+
+
+def test_the_best_checkpoint_is_the_one_with_the_best_development_score(trained: Path) -> None:
+    run = trained / "finetuned"
+    scores = {r["step"]: r["evaluation"]["accuracy"] for r in read_log(run / "log.jsonl") if "evaluation" in r}
+    result = read_json(run / "results" / "finetune.json")
+    assert list(scores) == [4, 8, 12, 16, 20, 24, 28, 32], "once an epoch"
+    assert result["best_step"] == min(step for step in scores if scores[step] == max(scores.values()))
+    assert result["development"]["metrics"]["accuracy"] == max(scores.values())
+    assert scores[4] < max(scores.values()), "the first one would not do"
+    assert result["best_step"] < 32, "and neither would the last one"
+    last = weights(run / "checkpoints" / "step-00000032")
+    assert any(not torch.equal(weight, last[name]) for name, weight in weights(run / "best").items())
+
+
+def test_without_a_test_file(trained: Path, tmp_path: Path) -> None:
+    values = recipe(trained, tmp_path / "run", train={"steps": 1})
+    result = finetune(values.model_copy(update={"data": values.data.model_copy(update={"test": None})}))
+    assert "development" in result
+    assert "test" not in result
+
+
+# ---------------------------------------------------------------------------------------------- resuming
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_stopped_and_resumed_equals_undisturbed(trained: Path, tmp_path: Path, dtype: str) -> None:
+    """With dropout: its random numbers go on, too."""
+    sections = {
+        "optimizer": {"name": "muon"},
+        "start": {"pooling": "cls", "dropout": 0.2},
+        "train": {"steps": 6, "dtype": dtype, "evaluate_every": 2, "batch_size": 24},  # two batches in an epoch
+    }
+    whole = finetune(recipe(trained, tmp_path / "whole", **sections))
+
+    def stop_after_two(record: dict[str, Any]) -> None:
+        if record["step"] == 2:
+            os.kill(os.getpid(), signal.SIGTERM)  # noticed after the third step
+
+    with pytest.raises(Interrupted, match="after step 3"):
+        finetune(recipe(trained, tmp_path / "parts", **sections), progress=stop_after_two)
+    assert len(read_log(tmp_path / "parts" / "log.jsonl")) == 3
+    parts = finetune(recipe(trained, tmp_path / "parts"), resume=True)
+    same_log(tmp_path / "whole", tmp_path / "parts")
+    last = "checkpoints/step-00000006"
+    same_checkpoint(tmp_path / "whole" / last, tmp_path / "parts" / last)
+    assert weights(tmp_path / "whole" / "best").keys() == weights(tmp_path / "parts" / "best").keys()
+    assert {**whole, "seconds": 0} == {**parts, "seconds": 0}
+
+
+# ---------------------------------------------------------------------------------------------- both starts
+
+
+def test_both_starts_see_the_same_examples(trained: Path, tmp_path: Path) -> None:
+    for start in ("pretrained", "random"):
+        finetune(recipe(trained, tmp_path / start, start={"weights": start}, train={"steps": 3}))
+    one, other = (read_log(tmp_path / start / "log.jsonl") for start in ("pretrained", "random"))
+    for key in ("step", "epoch", "sample_ids", "tokens", "learning_rate"):
+        assert [record[key] for record in one] == [record[key] for record in other], key
+    assert len({record["sample_ids"] for record in one}) == 3
+    assert [record["loss"] for record in one] != [record["loss"] for record in other]
+
+
+def test_what_the_weights_begin_as(trained: Path, tmp_path: Path) -> None:
+    """After one step that moves nothing, they are the checkpoint's, or drawn anew in the same shape."""
+    sections = {"optimizer": {"learning_rate": 1e-12, "weight_decay": 0}, "train": {"steps": 1}}
+    begun = {}
+    for start in ("pretrained", "random"):
+        result = finetune(recipe(trained, tmp_path / start, start={"weights": start}, **sections))
+        begun[start] = weights(tmp_path / start / "best")
+        fresh = result["start"]["fresh"]
+        assert len(fresh) == (2 if start == "pretrained" else len(begun[start]))
+    checkpoint = weights(trained / "pretrained" / "best")
+    encoder = [name for name in checkpoint if name.startswith("bert.")]
+    assert len(encoder) > 15
+    for name in encoder:
+        torch.testing.assert_close(begun["pretrained"][name], checkpoint[name], atol=1e-6, rtol=0)
+        assert begun["random"][name].shape == checkpoint[name].shape
+        if not name.endswith("key.bias"):  # it adds the same to all scores of a row: nothing ever moves it from 0
+            assert not torch.allclose(begun["random"][name], checkpoint[name], atol=1e-4), name
+    table = begun["random"]["bert.embeddings.word_embeddings.weight"]
+    assert table.std().item() == pytest.approx(0.02, rel=0.05)
+
+
+# ---------------------------------------------------------------------------------------------- checks
+
+
+def test_labels_are_checked_before_anything_is_loaded(trained: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other.csv"
+    other.write_text("text,label\n好,positive\n一般,neutral\n", encoding="utf-8")
+    settings = recipe(trained, tmp_path / "run", data={"test": str(other)}, start={"checkpoint": "nowhere"})
+    with pytest.raises(UserError, match=r"other\.csv:3: the label 'neutral' was not in the training data"):
+        finetune(settings)
+
+
+def test_overlaps_and_cut_texts_are_told(trained: Path, tmp_path: Path) -> None:
+    known = texts(trained / "train.csv")[:3]
+    other = tmp_path / "other.csv"
+    lines = [f"{text},positive" for text in [*known, "从未见过", "早餐很好" * 20]]
+    other.write_text("text,label\n" + "\n".join(lines), encoding="utf-8")
+    settings = {**SMALL_FINETUNING, "train": {**SMALL_TRAINING, "steps": 1, "length": 64}}
+    path = write_recipe(tmp_path, base=trained, **settings)
+    answer = call("finetune", path, f"data.development={other}", "--json")
+    assert answer.code == 0, answer.err
+    result = json.loads(answer.out)
+    assert result["overlaps"] == {"development": 3, "test": 0}
+    assert result["num_truncated"] == {"train": 0, "development": 1, "test": 0}
+    assert "3 of the 5 development texts stand in the training data too" in answer.err
+    assert "1 of the 5 development texts were cut" in answer.err
+    assert "test texts" not in answer.err
+
+
+def test_a_length_beyond_the_positions(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"train.length is 65\n  expected: at most 64"):
+        finetune(recipe(trained, tmp_path / "run", train={"length": 65}))
+
+
+def test_a_fresh_pooler_is_told(trained: Path, tmp_path: Path) -> None:
+    settings = {**SMALL_FINETUNING, "train": {**SMALL_TRAINING, "steps": 1}}
+    path = write_recipe(tmp_path, base=trained, **settings)
+    told = "the pooler was drawn anew"
+    assert told not in call("finetune", path).err
+    assert told in call("finetune", path, f"run={tmp_path}/first", "start.pooling=cls").err
+
+
+# ---------------------------------------------------------------------------------------------- transformers
+
+
+@pytest.fixture
+def by_first_token(trained: Path, tmp_path: Path) -> Path:
+    """A classifier on the first token's vector, trained on from the one of `trained` so that its logits differ."""
+    start = {"checkpoint": str(trained / "finetuned" / "best"), "pooling": "cls"}
+    finetune(recipe(trained, tmp_path / "run", start=start))
+    return tmp_path / "run" / "best"
+
+
+def our_logits(predictor: Predictor, text: str) -> torch.Tensor:
+    """Logits [C] of a text that is computed alone."""
+    ids = predictor.checkpoint.tokenizer.encode(text)
+    batch = pack([(ids,)], predictor.special, length=len(ids) + 2).batch()
+    with torch.inference_mode():
+        return predictor.model(*batch.inputs, batch.sequence_starts)[0]
+
+
+def test_transformers_reads_the_classifier(trained: Path, by_first_token: Path) -> None:
+    reviews = [*texts(trained / "test.csv"), "", "a new word", "早餐"]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(by_first_token)
+    model, info = transformers.AutoModelForSequenceClassification.from_pretrained(
+        by_first_token, output_loading_info=True
+    )
+    assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys")), info
+    assert model.config.id2label == {0: "negative", 1: "positive"}
+    with torch.inference_mode():
+        logits = model.eval()(**tokenizer(reviews, return_tensors="pt", padding=True)).logits
+    assert logits[:, 0].std() > 0.1, "equal logits would prove nothing"
+    predictor = Predictor.load(by_first_token)
+    ours = torch.stack([our_logits(predictor, text) for text in reviews])
+    torch.testing.assert_close(ours, logits, atol=1e-4, rtol=0)
+    shares = predictor.probabilities(reviews)
+    np.testing.assert_allclose(shares, logits.softmax(dim=-1).numpy(), atol=1e-4)
+
+
+def test_transformers_reads_the_encoder_below_a_mean(trained: Path) -> None:
+    """No class of `transformers` has this head; the encoder is read, and mean and head are three lines."""
+    folder = trained / "finetuned" / "best"
+    assert read_json(folder / "config.json")["architectures"] == ["BertModel"]
+    model, info = transformers.AutoModel.from_pretrained(folder, add_pooling_layer=False, output_loading_info=True)
+    assert not info["missing_keys"]
+    assert set(info["unexpected_keys"]) == {"classifier.weight", "classifier.bias"}
+    reviews = texts(trained / "test.csv")
+    inputs = transformers.AutoTokenizer.from_pretrained(folder)(reviews, return_tensors="pt", padding=True)
+    with torch.inference_mode():
+        hidden = model.eval()(**inputs).last_hidden_state
+    real = inputs["attention_mask"][:, :, None]
+    mean = (hidden * real).sum(dim=1) / real.sum(dim=1)
+    head = weights(folder)
+    logits = mean @ head["classifier.weight"].T + head["classifier.bias"]
+    assert logits[:, 0].std() > 0.1
+    predictor = Predictor.load(folder)
+    ours = torch.stack([our_logits(predictor, text) for text in reviews])
+    torch.testing.assert_close(ours, logits, atol=1e-4, rtol=0)
