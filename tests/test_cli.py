@@ -121,7 +121,7 @@ def test_json_comes_last_on_standard_output(trained: Path, recipes: dict[str, Pa
         assert answer.out.count("\n") == 1, command
         assert keys <= set(json.loads(answer.out)), command
         assert told in answer.err, (command, answer.err)
-        assert "{" not in answer.err, command
+        assert answer.out.strip() not in answer.err, command
 
 
 def test_without_json_standard_output_stays_empty(trained: Path, recipes: dict[str, Path], tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_names_and_texts_are_said_as_they_are(trained: Path, tmp_path: Path) -> 
     answer = call("fill", folder, "[/b] :heart: [MASK]")
     assert answer.code == 0, answer.err
     assert answer.err.startswith("[/b] :heart: [MASK]  mask 1  ")
-    store = folder.with_name("[red]store[/]")
+    store = tmp_path / "[red]store"
     shutil.copy(trained / "corpus.txt", tmp_path)
     answer = call("prepare", write_recipe(tmp_path, **SMALL_PRETRAINING), f"store={store}")
     assert answer.code == 0, answer.err
@@ -188,7 +188,7 @@ def test_an_interruption(monkeypatch: pytest.MonkeyPatch, trained: Path, stop: B
     monkeypatch.setattr(inspection, "inspect", interrupted)
     answer = call("inspect", trained / "store", "--json")
     assert (answer.code, answer.out) == (130, "")
-    assert answer.err == f"{stop or 'interrupted'}\n"
+    assert answer.err == f"{str(stop) or 'interrupted'}\n"
 
 
 def test_an_error_of_the_system(monkeypatch: pytest.MonkeyPatch, trained: Path) -> None:
@@ -207,7 +207,7 @@ def test_an_error_of_the_system(monkeypatch: pytest.MonkeyPatch, trained: Path) 
 @pytest.mark.parametrize("command", ["prepare", "pretrain", "finetune"])
 def test_a_printed_recipe_is_the_same_recipe(recipes: dict[str, Path], tmp_path: Path, command: str) -> None:
     """Every value spelt out, overrides in it; printed again from what was printed, it is the same; nothing is done."""
-    kind, name = (FinetuneRecipe, "finetune") if command == "finetune" else (PretrainRecipe, "pretrain")
+    name = "finetune" if command == "finetune" else "pretrain"
     before = sorted(tmp_path.iterdir())
     override = "optimizer.betas=[0.9, 0.98]"
     first = call(command, recipes[name], override, "--print-recipe")
@@ -216,7 +216,10 @@ def test_a_printed_recipe_is_the_same_recipe(recipes: dict[str, Path], tmp_path:
     printed = tmp_path / "printed.toml"
     printed.write_text(first.out, encoding="utf-8")
     assert call(command, printed, "--print-recipe").out == first.out
-    assert load_recipe(kind, printed) == load_recipe(kind, recipes[name], [override])
+    if name == "finetune":
+        assert load_recipe(FinetuneRecipe, printed) == load_recipe(FinetuneRecipe, recipes[name], [override])
+    else:
+        assert load_recipe(PretrainRecipe, printed) == load_recipe(PretrainRecipe, recipes[name], [override])
     assert "0.98" in first.out
     assert "clip_norm" in first.out, "a value that the recipe leaves to its default"
 
@@ -253,16 +256,12 @@ def test_doctor_with_a_reader(tmp_path: Path) -> None:
     """The same file, read in two ways."""
     file = tmp_path / "a.txt"
     file.write_text("One sentence.\nAnother one.\n\nThe next document.\n", encoding="utf-8")
-    pages = {
-        reader: json.loads(call("doctor", file, "--json", *words).out)
-        for reader, words in {
-            "none": [],
-            "lines": ["--reader", "lines"],
-            "sentences": ["--reader", "sentences"],
-        }.items()
-    }
-    assert pages["lines"] == pages["none"]
-    assert [page["files"][0]["records"] for page in pages.values()] == [3, 3, 2]
+    plain = json.loads(call("doctor", file, "--json").out)
+    lines, sentences = (
+        json.loads(call("doctor", file, "--json", "--reader", reader).out) for reader in ("lines", "sentences")
+    )
+    assert lines == plain
+    assert [page["files"][0]["records"] for page in (lines, sentences)] == [3, 2]
     refused(call("doctor", file, "--reader", "poems"), "no reader is called 'poems'", "lines, table")
 
 

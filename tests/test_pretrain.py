@@ -135,6 +135,31 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
     assert all(torch.isfinite(weight).all() for weight in weights.values())
 
 
+def test_a_gradient_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loss is finite, its gradient is not: the weights, and the checkpoint of this step, would be lost."""
+    import bertwright.pretrain as module
+
+    genuine = module.pretraining_losses
+    calls = 0
+
+    def planted(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        losses = genuine(*arguments)
+        if not torch.is_grad_enabled() or calls < 6:
+            return losses
+        return {name: (loss + (loss * 0).sqrt(), right) for name, (loss, right) in losses.items()}
+
+    monkeypatch.setattr(module, "pretraining_losses", planted)
+    with pytest.raises(UserError, match=r"the gradient is (nan|inf) at step 6 \(samples"):
+        pretrain(recipe(tmp_path, train={"save_every": 1, "evaluate_every": 100}))
+    assert [record["step"] for record in read_log(tmp_path / "run" / "log.jsonl")] == [1, 2, 3, 4, 5]
+    last = latest_checkpoint(Run.open(tmp_path / "run"))
+    assert last is not None
+    assert last.name == "step-00000005"
+    assert all(torch.isfinite(weight).all() for weight in load_checkpoint(last).weights.values())
+
+
 def test_kept_checkpoints(tmp_path: Path) -> None:
     pretrain(recipe(tmp_path, train={"save_every": 3, "keep": 2, "save_at": "log"}))
     folders = {path.name: (path / "train.pt").exists() for path in (tmp_path / "run" / "checkpoints").iterdir()}

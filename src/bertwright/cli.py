@@ -41,7 +41,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # whatever the locale is: labels and texts may be in any language
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    app()
+    app(prog_name="bertwright")
 
 
 def command(function: Callable[..., None]) -> Callable[..., None]:

@@ -202,10 +202,6 @@ class TrainSettings(Settings):
     """Rows of `length` tokens in one global batch (short sequences share a row)."""
     length: int = Field(default=128, ge=8)
     """Tokens in a row, special tokens included."""
-    short_steps: int = Field(default=0, ge=0)
-    """pretrain: so many steps at the beginning are taken on rows of `short_length`, with as many tokens in a batch. A
-    model learns to look at its neighbours there several times sooner than on long rows."""
-    short_length: int = Field(default=16, ge=8)
     accumulation: int = Field(default=1, ge=1)
     """Parts that a global batch is computed in, to save memory; the result is the same."""
     warmup: float = Field(default=0.06, ge=0.0, lt=1.0)

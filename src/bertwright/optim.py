@@ -49,10 +49,12 @@ class Optimizers:
         """Clip the gradients, update at `factor` times the peak learning rates, clear the gradients.
 
         Returns:
-            The gradient's norm before clipping, [].
+            The gradient's norm before clipping, []; if it is no finite number, nothing was updated.
         """
         limit = self.clip_norm or float("inf")
         norm = nn.utils.clip_grad_norm_(self.parameters, limit)
+        if not torch.isfinite(norm):
+            return norm
         for optimizer, peaks in zip(self.optimizers, self.peaks, strict=True):
             for group, peak in zip(optimizer.param_groups, peaks, strict=True):
                 group["lr"] = peak * factor

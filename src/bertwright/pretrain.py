@@ -1,7 +1,6 @@
 """Pre-training: a store, a model drawn from nothing (or the run's last checkpoint), and the one loop."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -65,7 +64,7 @@ def pretrain(
     model = PretrainingModel(recipe.model, pair=recipe.objective.pair != "none").to(device)
     data = _Data(recipe, store, tokenizer)
     if not resume:
-        settings = resolve(recipe.train, recipe.optimizer, model, pretraining_losses, data.training.rows(0), device)
+        settings = resolve(recipe.train, recipe.optimizer, model, pretraining_losses, data.rows(0), device)
         recipe = recipe.model_copy(update={"train": settings})
         run.write_recipe(dump_recipe(recipe))
     elif checkpoint := latest_checkpoint(run):
@@ -81,7 +80,7 @@ def pretrain(
     training = Training(
         model=model,
         rows=data.rows,
-        batches_per_epoch=data.training.per_epoch,
+        batches_per_epoch=data.batches_per_epoch,
         losses=pretraining_losses,
         counts=lambda batch: pretraining_counts(model, batch),
         weights={"masked_tokens": 1.0, "next_sentence": recipe.objective.pair_weight},
@@ -116,68 +115,42 @@ def _result(config: ModelConfig, model: PretrainingModel, entropy: float, positi
     }
 
 
-@dataclass(frozen=True)
-class _Batches:
-    """The global batches over one side of a store, in rows of one length."""
-
-    recipe: PretrainRecipe
-    special: SpecialTokens
-    plan: Plan
-    length: int
-    size: int
-    """Samples in a batch."""
-
-    @property
-    def per_epoch(self) -> int:
-        """Batches in an epoch; samples that fill none come another time, as every epoch has its own order."""
-        return max(1, self.plan.num_samples // self.size)
-
-    def rows(self, number: int) -> Rows:
-        """Rows of global batch `number`."""
-        epoch, batch = divmod(number, self.per_epoch)
-        places = np.arange(batch * self.size, (batch + 1) * self.size)
-        seed = self.recipe.train.seed
-        return self.of_samples(permute(places, self.plan.num_samples, seed, epoch), seed, epoch)
-
-    def of_samples(self, samples: np.ndarray, seed: int, epoch: int) -> Rows:
-        """Rows of the given samples."""
-        objective = self.recipe.objective
-        return pretraining_rows(self.plan, samples, objective, self.special, length=self.length, seed=seed, epoch=epoch)
-
-
-def _batches(recipe: PretrainRecipe, store: Store, special: SpecialTokens, length: int, *, held_out: bool) -> _Batches:
-    """Batches of as many tokens as the recipe says, whatever the length of the rows."""
-    framing = NUM_SPECIAL[recipe.objective.pair]
-    side = plan(store, length - framing, held_out=held_out)
-    wanted = int(recipe.train.batch_size * recipe.train.length / (side.mean_length() + framing))
-    return _Batches(recipe, special, side, length, max(1, min(wanted, side.num_samples)))
-
-
 class _Data:
     """The global batches of a recipe, and its fixed evaluation."""
 
     def __init__(self, recipe: PretrainRecipe, store: Store, tokenizer: Tokenizer) -> None:
         self.recipe = recipe
-        settings, special = recipe.train, SpecialTokens.of(tokenizer)
-        self.short = _batches(recipe, store, special, min(settings.short_length, settings.length), held_out=False)
-        self.training = _batches(recipe, store, special, settings.length, held_out=False)
-        self.held_out = _batches(recipe, store, special, settings.length, held_out=True)
+        self.special = SpecialTokens.of(tokenizer)
+        framing = NUM_SPECIAL[recipe.objective.pair]
+        room = recipe.train.length - framing
+        self.training = plan(store, room, held_out=False)
+        self.held_out = plan(store, room, held_out=True)
+        wanted = int(recipe.train.batch_size * recipe.train.length / (self.training.mean_length() + framing))
+        self.samples_per_batch = max(1, min(wanted, self.training.num_samples))
+        # Samples that fill no batch come another time: every epoch has its own order.
+        self.batches_per_epoch = max(1, self.training.num_samples // self.samples_per_batch)
 
     def rows(self, number: int) -> Rows:
         """Rows of global batch `number`."""
-        short = self.recipe.train.short_steps
-        return self.short.rows(number) if number < short else self.training.rows(number - short)
+        epoch, batch = divmod(number, self.batches_per_epoch)
+        places = np.arange(batch * self.samples_per_batch, (batch + 1) * self.samples_per_batch)
+        seed = self.recipe.train.seed
+        return self._rows(self.training, permute(places, self.training.num_samples, seed, epoch), seed, epoch)
+
+    def _rows(self, side: Plan, samples: np.ndarray, seed: int, epoch: int) -> Rows:
+        length, objective = self.recipe.train.length, self.recipe.objective
+        return pretraining_rows(side, samples, objective, self.special, length=length, seed=seed, epoch=epoch)
 
     def evaluate(self, model: PretrainingModel, forward: Forward, device: torch.device) -> dict[str, float]:
         """Mean losses and accuracies on held-out samples, always under the same masks."""
-        total = self.held_out.plan.num_samples
+        total = self.held_out.num_samples
         samples = permute(np.arange(min(EVALUATION_SAMPLES, total)), total, EVALUATION_SEED)
         loss: dict[str, float] = {}
         right: dict[str, int] = {}
         count: dict[str, int] = {}
-        for begin in range(0, len(samples), self.held_out.size):
-            part = samples[begin : begin + self.held_out.size]
-            batch = self.held_out.of_samples(part, EVALUATION_SEED, 0).batch(device)
+        for begin in range(0, len(samples), self.samples_per_batch):
+            part = samples[begin : begin + self.samples_per_batch]
+            batch = self._rows(self.held_out, part, EVALUATION_SEED, 0).batch(device)
             counts = pretraining_counts(model, batch)
             for name, (summed, correct) in pretraining_losses(forward, batch).items():
                 loss[name] = loss.get(name, 0.0) + float(summed)

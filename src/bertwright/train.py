@@ -205,14 +205,10 @@ def _step(
         for name, (loss, _) in losses.items():
             means[name] += float(loss.detach()) / totals[name]
     loss = sum(training.weights[name] * mean for name, mean in means.items())
-    if not math.isfinite(loss):
-        raise UserError(
-            f"the loss is {loss} at step {position.step + 1} (samples {_digest(rows)})",
-            expected="a finite loss",
-            advice="go on from the last checkpoint with a lower learning rate (a new run), or in train.dtype=float32",
-        )
+    _require_finite("loss", loss, position, rows)
     factor = schedule(clock.middle_of(position.step), settings.warmup)
     norm = float(optimizers.step(factor))
+    _require_finite("gradient", norm, position, rows)
     if position.first_loss is None:
         position.first_loss = means.get("masked_tokens", loss)
     tokens = sum(batch.num_tokens for batch in batches)
@@ -229,6 +225,15 @@ def _step(
         "seconds": round(clock.seconds(), 3),
         "sample_ids": _digest(rows),
     }
+
+
+def _require_finite(name: str, value: float, position: Position, rows: Rows) -> None:
+    if not math.isfinite(value):
+        raise UserError(
+            f"the {name} is {value} at step {position.step + 1} (samples {_digest(rows)})",
+            expected=f"a finite {name}",
+            advice="go on from the last checkpoint with a lower learning rate (a new run), or in train.dtype=float32",
+        )
 
 
 def _digest(rows: Rows) -> str:

@@ -51,8 +51,8 @@ NAMES: dict[str, dict[str, str]] = {
         "classifier": "classifier",
     },
 }
-"""Per layout: our module -> its name in a checkpoint; # is a layer's number, and `.weight` or `.bias` follows (the token
-bias is no module and stands whole). Wqkv[n] is the n-th third of a fused matrix, which is three matrices here."""
+"""Per layout: our module -> its name in a checkpoint; # is a layer's number, and `.weight` or `.bias` follows (the
+token bias is no module and stands whole). Wqkv[n] is the n-th third of a fused matrix, which is three matrices here."""
 
 PREFIX = {"bert": "bert.", "modernbert": "model."}
 """What a bare encoder's names are saved without."""
