@@ -19,6 +19,7 @@ import pytest
 
 from bertwright.errors import UserError
 from bertwright.predict import Predictor
+from bertwright.run import read_log
 from bertwright.store import Store
 from helpers import SMALL_FINETUNING, SMALL_PRETRAINING, Answer, call, refused, write_recipe
 
@@ -88,7 +89,7 @@ def test_a_bad_corpus(pretraining: Path, case: str) -> None:
     file.write_bytes(data)
     store = pretraining.with_name("store")
     before = contents(store)
-    refused(call("prepare", pretraining, f'corpus.files=["{file}"]'), told)
+    refused(call("prepare", pretraining, f"corpus.files=['{file}']"), told)
     assert contents(store) == before
     assert {entry.name for entry in file.parent.iterdir()} == {"corpus.txt", name, "pretrain.toml", "store"}
 
@@ -110,7 +111,7 @@ def test_a_harmless_corpus(pretraining: Path, change: str) -> None:
     tokens = []
     for file in (plain, changed):
         store = pretraining.with_name(f"store-{file.stem}")
-        answer = call("prepare", pretraining, f'corpus.files=["{file}"]', f"store={store}", "corpus.held_out=0.5")
+        answer = call("prepare", pretraining, f"corpus.files=['{file}']", f"store={store}", "corpus.held_out=0.5")
         assert answer.code == 0, answer.err
         opened = Store.open(store)
         tokens.append(opened.tokens(0, opened.num_tokens).tolist())
@@ -190,7 +191,7 @@ def test_a_harmless_table(trained: Path, finetuning: Path, tmp_path: Path, chang
     for number, file in enumerate((trained / "train.csv", table)):
         run = tmp_path / f"run-{number}"
         assert call("finetune", finetuning, f"run={run}", f"data.train={file}").code == 0
-        losses.append([json.loads(line)["loss"] for line in (run / "log.jsonl").read_text().splitlines()])
+        losses.append([record["loss"] for record in read_log(run / "log.jsonl")])
         answers.append(call("predict", trained / "finetuned", "--input", file, "--output", "-").out)
     assert losses[0] == losses[1]
     assert answers[0] == answers[1] != ""
@@ -262,7 +263,7 @@ def test_truncated_weights(trained: Path, finetuning: Path, tmp_path: Path, shar
     refused(call("predict", folder / "finetuned", "--input", table, "--output", tmp_path / "o.csv"), told)
     refused(call("evaluate", folder / "finetuned", "--data", table), told)
     refused(call("inspect", folder / "finetuned", "--verify"), told)
-    refused(call("fill", folder / "pretrained", "很[MASK]"), "pretrained/best/model.safetensors")
+    refused(call("fill", folder / "pretrained", "很[MASK]"), folder / "pretrained" / "best" / "model.safetensors")
     refused(call("finetune", finetuning, f"start.checkpoint={folder}/pretrained/best"), "the weights cannot be read")
     assert not (tmp_path / "o.csv").exists()
     assert call("finetune", finetuning).code == 0, "the failed attempt does not stand in the way of this one"
@@ -286,7 +287,8 @@ def test_missing_parts_of_a_model(trained: Path, tmp_path: Path, name: str) -> N
 def test_weights_of_another_model(trained: Path, tmp_path: Path) -> None:
     folder = damaged(trained, tmp_path / "copy", "README.md", Path.unlink)
     config = folder / "pretrained" / "best" / "config.json"
-    config.write_text(config.read_text(encoding="utf-8").replace('"hidden_size": 32', '"hidden_size": 64'))
+    values = config.read_text(encoding="utf-8").replace('"hidden_size": 32', '"hidden_size": 64')
+    config.write_text(values, encoding="utf-8")
     refused(call("fill", folder / "pretrained", "很[MASK]"), "do not belong together")
 
 
@@ -298,7 +300,7 @@ def test_a_damaged_training_state(trained: Path, pretraining: Path) -> None:
     whole = contents(last)
     cut(last / "train.pt")
     answer = call("pretrain", pretraining, "--resume")
-    refused(answer, f"{last}/train.pt: the training state cannot be read", "remove this checkpoint's folder")
+    refused(answer, f"{last / 'train.pt'}: the training state cannot be read", "remove this checkpoint's folder")
     refused(call("inspect", pretraining.with_name("pretrained"), "--verify"), last / "train.pt")
     shutil.rmtree(last)
     assert call("pretrain", pretraining, "--resume").code == 0
@@ -309,7 +311,7 @@ def test_the_wrong_kind_of_model(trained: Path, tmp_path: Path) -> None:
     table, output, run = trained / "test.csv", tmp_path / "o.csv", trained / "finetuned"
     refused(call("predict", trained / "pretrained", "--input", table, "--output", output), "this model has no labels")
     refused(call("evaluate", trained / "pretrained", "--data", table), "this model has no labels")
-    refused(call("fill", trained / "finetuned", "很[MASK]"), "the checkpoint has no weights for masked_token_head")
+    refused(call("fill", trained / "finetuned", "很[MASK]"), "the checkpoint has no weights for token_bias")
     refused(call("predict", trained / "store", "--input", table, "--output", output), "this is no checkpoint")
     refused(call("fill", tmp_path / "nowhere", "很[MASK]"), f"{tmp_path / 'nowhere'}: this is no checkpoint")
     refused(call("inspect", tmp_path), "this is no store, checkpoint or run")

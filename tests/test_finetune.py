@@ -2,7 +2,6 @@
 
 import csv
 import json
-import os
 import signal
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from safetensors.torch import load_file
 from bertwright.batches import pack
 from bertwright.config import FinetuneRecipe, parse
 from bertwright.errors import Interrupted, UserError
+from bertwright.evaluate import evaluate
 from bertwright.finetune import finetune
 from bertwright.predict import Predictor, predict
 from bertwright.run import read_json, read_log
@@ -109,6 +109,23 @@ def test_the_best_checkpoint_is_the_one_with_the_best_development_score(trained:
     assert any(not torch.equal(weight, last[name]) for name, weight in weights(run / "best").items())
 
 
+def test_scores_are_those_of_the_best_weights(trained: Path, tmp_path: Path) -> None:
+    """Not of the last ones. Some labels are wrong, so that there are mistakes with their probabilities to compare."""
+    lines = (trained / "test.csv").read_text(encoding="utf-8").splitlines()
+    wrong = tmp_path / "wrong.csv"
+    others = {"positive": "negative", "negative": "positive"}
+    flipped = [f"{text},{others[label]}" for text, label in (line.rsplit(",", 1) for line in lines[1:9])]
+    wrong.write_text("\n".join([lines[0], *flipped, *lines[9:]]) + "\n", encoding="utf-8")
+    train = {"steps": 24, "batch_size": 16, "evaluate_every": 4}
+    result = finetune(recipe(trained, tmp_path / "run", data={"test": str(wrong)}, train=train))
+    assert result["best_step"] < 24
+    assert len(result["test"]["most_wrong"]) >= 7
+    scores = evaluate(tmp_path / "run" / "best", wrong)
+    assert {key: scores[key] for key in result["test"]} == result["test"]
+    last = evaluate(tmp_path / "run" / "checkpoints" / "step-00000024", wrong)
+    assert last["most_wrong"] != result["test"]["most_wrong"]
+
+
 def test_without_a_test_file(trained: Path, tmp_path: Path) -> None:
     values = recipe(trained, tmp_path / "run", train={"steps": 1})
     result = finetune(values.model_copy(update={"data": values.data.model_copy(update={"test": None})}))
@@ -131,7 +148,7 @@ def test_stopped_and_resumed_equals_undisturbed(trained: Path, tmp_path: Path, d
 
     def stop_after_two(record: dict[str, Any]) -> None:
         if record["step"] == 2:
-            os.kill(os.getpid(), signal.SIGTERM)  # noticed after the third step
+            signal.raise_signal(signal.SIGTERM)  # noticed after the third step
 
     with pytest.raises(Interrupted, match="after step 3"):
         finetune(recipe(trained, tmp_path / "parts", **sections), progress=stop_after_two)

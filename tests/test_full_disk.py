@@ -118,6 +118,25 @@ def test_a_fault_at_each_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
             fail_and_go_on(tmp_path, monkeypatch, kind, number)
 
 
+def test_a_crash_while_an_old_checkpoint_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A checkpoint folder is whole or not there, also while it is thinned out."""
+    genuine_rmtree = shutil.rmtree
+
+    def torn(path: Path, ignore_errors: bool = False) -> None:
+        if ignore_errors:
+            genuine_rmtree(path, ignore_errors=True)
+        else:
+            (path / "model.safetensors").unlink()
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="error"):
+        patch.setattr(shutil, "rmtree", torn)
+        pretrain(recipe(tmp_path, "run"))
+    Run.open(tmp_path / "run")
+    assert len(inspect(tmp_path / "run", verify=True)["checkpoints"]) == 1
+    assert pretrain(recipe(tmp_path, "run"), resume=True)["steps"] == 6
+
+
 def test_the_libraries_errors_become_the_systems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`safetensors` and `torch` hide a full disk behind errors of their own, which would end in a traceback."""
 
@@ -183,10 +202,10 @@ def prepare_on_a_full_disk(trained: Path, folder: Path) -> None:
     disk = folder / "disk"
     large = folder / "large.txt"
     large.write_text("".join(f"第{number}间房间很好，下次还来。\n" for number in range(10_000)), encoding="utf-8")
-    words = ("prepare", write_recipe(folder, **SMALL_PRETRAINING), f'corpus.files=["{large}"]', f"store={disk}/store")
+    words = ("prepare", write_recipe(folder, **SMALL_PRETRAINING), f"corpus.files=['{large}']", f"store={disk}/store")
     with small_disk(disk, 400) as resize:
         shutil.copytree(trained / "store", disk / "store")
-        refused(call(*words), "No space left on device", f"{disk}/store")
+        refused(call(*words), "No space left on device", disk / "store")
         assert os.listdir(disk) == ["store"]
         Store.open(disk / "store").verify()
         before = Store.open(disk / "store").num_documents
@@ -206,7 +225,7 @@ def pretrain_on_a_full_disk(trained: Path, folder: Path, kilobytes: int, whole: 
         answer = call(*words)
         if answer.code == 0:
             return "done"
-        refused(answer, "No space left on device", f"{disk}/run", "--resume")
+        refused(answer, "No space left on device", disk / "run", "--resume")
         run = Run(disk / "run")
         begun = run.recipe.exists()
         last = latest_checkpoint(run) if begun else None

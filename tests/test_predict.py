@@ -116,8 +116,10 @@ def test_prediction_does_not_depend_on_company(predictor: Predictor) -> None:
 # ---------------------------------------------------------------------------------------------- tables
 
 
-@pytest.mark.parametrize("target", ["csv", "tsv", "jsonl"])
-@pytest.mark.parametrize("source", ["csv", "tsv", "jsonl", "csv.gz"])
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [("csv", "csv"), ("tsv", "tsv"), ("jsonl", "jsonl"), ("csv.gz", "tsv"), ("tsv", "jsonl"), ("jsonl", "csv")],
+)
 def test_order_ids_and_columns_are_kept(
     predictor: Predictor, trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, target: str
 ) -> None:
@@ -248,11 +250,9 @@ def test_evaluate_equals_scikit_learn(trained: Path, tmp_path: Path) -> None:
     assert written["kind"] == "evaluate"
 
 
-def test_evaluate_equals_what_finetune_found(trained: Path) -> None:
-    """No dropout, no other weights, no other cut: the same model on the same file."""
-    found = json.loads((trained / "finetuned" / "results" / "finetune.json").read_text(encoding="utf-8"))["test"]
-    result = evaluate(trained / "finetuned" / "best", trained / "test.csv")
-    assert {key: result[key] for key in found} == found
+def test_evaluate_of_a_checkpoint_writes_nothing(trained: Path) -> None:
+    evaluate(trained / "finetuned" / "best", trained / "test.csv")
+    assert not list((trained / "finetuned" / "best").glob("**/evaluate*"))
     assert not list((trained / "finetuned" / "results").glob("evaluate*")), "a checkpoint folder holds no results"
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-import os
 import random
 import signal
 import subprocess
@@ -42,7 +41,7 @@ def test_stopped_and_resumed_equals_undisturbed(tmp_path: Path, dtype: str, opti
 
     def stop_after_nine(record: dict[str, Any]) -> None:
         if record["step"] == 9:
-            os.kill(os.getpid(), signal.SIGTERM)  # noticed after the tenth step
+            signal.raise_signal(signal.SIGTERM)  # noticed after the tenth step
 
     with pytest.raises(Interrupted, match="after step 10"):
         pretrain(recipe(tmp_path, "parts", **sections), progress=stop_after_nine)
@@ -78,7 +77,10 @@ def test_accumulation_changes_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("width", [64, 256])
 def test_first_loss(tmp_path: Path, width: int) -> None:
     """Prediction P1: within .05 of ln V + D sigma^2 / 2."""
-    sections = {"model": {"width": width, "vocabulary_size": 8192}, "train": {"steps": 1, "batch_size": 32}}
+    sections: dict[str, Any] = {
+        "model": {"width": width, "vocabulary_size": 8192},
+        "train": {"steps": 1, "batch_size": 32},
+    }
     result = pretrain(recipe(tmp_path, **sections))
     assert result["expected_first_loss"] == pytest.approx(math.log(8192) + width * 0.0004 / 2)
     assert abs(result["first_loss"] - result["expected_first_loss"]) < 0.05

@@ -38,6 +38,7 @@ def test_a_full_disk_at_every_write(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     except OSError:
         failed = True
     monkeypatch.undo()
+    assert (folder / "b").exists(), "it is there at once, not only when the run is opened again"
     mend(tmp_path)
     contents = {entry.name: entry.read_text(encoding="utf-8") for entry in folder.iterdir()}
     assert contents in ({"a": "old", "b": "old"}, {"a": "new", "b": "new"})

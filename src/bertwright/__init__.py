@@ -41,10 +41,12 @@ _HOMES = {
     "Tokenizer": "tokenizer",
 }
 
-__all__ = sorted(_HOMES)  # noqa: PLE0605  (the names come from the table above)
-
 
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'bertwright' has no attribute {name!r}")
     return getattr(import_module(f"bertwright.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

@@ -274,7 +274,7 @@ def pack(
             parts += [segment, frame_sep]
         end = start + sizes[index]
         input_ids.ravel()[start:end] = np.concatenate(parts)
-        position_ids.ravel()[start:end] = np.arange(sizes[index])
+        position_ids.ravel()[start:end] = np.arange(int(sizes[index]))
         sequence_ids.ravel()[start:end] = number
         if len(segments) == 2:
             segment_ids.ravel()[start + len(segments[0]) + 2 : end] = 1

@@ -39,7 +39,7 @@ def test_half_of_the_pairs_are_true(tmp_path: Path) -> None:
             and np.array_equal(store.tokens(int(start), int(start) + len(second)), second)
         ]
         homes = np.searchsorted(offsets, starts, side="right") - 1
-        assert any(home != own for home in homes), "a stranger is a piece of another document, from a segment's begin on"
+        assert any(home != own for home in homes), "a stranger is a piece of another document"
     assert np.mean(sizes[IS_NEXT]) == np.mean(sizes[IS_NOT_NEXT]), "the length does not tell the answer"
 
 
