@@ -89,7 +89,12 @@ def test_a_model_of_another_family(tmp_path: Path) -> None:
     save_classifier(tmp_path / "best")
     config = tmp_path / "best" / "config.json"
     values = json.loads(config.read_text(encoding="utf-8"))
-    for change, told in (({"model_type": "gpt2"}, "a model of type 'gpt2'"), ({"hidden_act": "relu"}, "hidden_act is")):
+    for change, told in (
+        ({"model_type": "gpt2"}, "a model of type 'gpt2'"),
+        ({"hidden_act": "relu"}, "hidden_act is"),
+        ({"num_attention_heads": 3}, "width 16 is no multiple of heads 3"),
+        ({"hidden_size": "wide"}, "width: Input should be a valid integer"),
+    ):
         config.write_text(json.dumps(values | change), encoding="utf-8")
         with pytest.raises(UserError, match=told):
             load_checkpoint(tmp_path / "best")

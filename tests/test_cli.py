@@ -205,6 +205,20 @@ def test_an_error_of_the_system(monkeypatch: pytest.MonkeyPatch, trained: Path) 
     refused(call("inspect", trained / "store"), "/dev/tape: the system refused: Input/output error")
 
 
+def test_settings_that_are_not_used_are_told(trained: Path, tmp_path: Path) -> None:
+    """A run goes on as it began, whatever is said now."""
+    for verb, run, settings in (
+        ("pretrain", "pretrained", SMALL_PRETRAINING),
+        ("finetune", "finetuned", SMALL_FINETUNING),
+    ):
+        shutil.copytree(trained / run, tmp_path / run)
+        path = write_recipe(tmp_path, base=trained, **settings)
+        answer = call(verb, path, "--resume", f"run={tmp_path / run}", "train.seed=7")
+        assert answer.code == 0, answer.err
+        assert "not used, since a run goes on as it began: train.seed=7\n" in answer.err
+        assert "not used" not in call(verb, path, "--resume", f"run={tmp_path / run}").err
+
+
 # ---------------------------------------------------------------------------------------------- --print-recipe
 
 

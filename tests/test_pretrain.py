@@ -90,9 +90,9 @@ def test_first_loss(tmp_path: Path, width: int) -> None:
 def test_it_learns_more_than_frequencies(tmp_path: Path) -> None:
     """The tokens follow each other by a rule; a model that learns it gets far below the unigram entropy."""
     sections = {
-        "optimizer": {"name": "muon", "learning_rate": 3e-3},
-        "train": {"steps": 150, "batch_size": 16},
-        "model": {"width": 64},
+        "optimizer": {"name": "muon", "learning_rate": 1e-2, "matrix_learning_rate": 4e-2},
+        "train": {"steps": 120, "batch_size": 16},
+        "model": {"layout": "modernbert", "width": 64},
     }
     result = pretrain(recipe(tmp_path, **sections))
     assert result["unigram_entropy"] == pytest.approx(math.log(90), abs=0.1)

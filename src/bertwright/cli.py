@@ -151,6 +151,7 @@ def pretrain(
     if print_recipe:
         _print_recipe(loaded)
         return
+    _warn_of_unused(overrides, resume)
     with _stages() as (_, progress):
         result = run_pretrain(loaded, resume=resume, progress=progress.steps, preparing=progress.counter)
     _say(
@@ -178,6 +179,7 @@ def finetune(
     if print_recipe:
         _print_recipe(loaded)
         return
+    _warn_of_unused(overrides, resume)
     with _stages() as (_, progress):
         result = run_finetune(loaded, resume=resume, progress=progress.steps)
     if result["start"]["weights"] == "pretrained" and any("pooler" in name for name in result["start"]["fresh"]):
@@ -296,6 +298,12 @@ def _fail(error: Exception) -> None:
 def _json(result: dict[str, Any], wanted: bool) -> None:
     if wanted:
         sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
+
+
+def _warn_of_unused(overrides: list[str] | None, resume: bool) -> None:
+    unused = [override for override in overrides or [] if not override.startswith("run=")]
+    if resume and unused:
+        _say(f"not used, since a run goes on as it began: {' '.join(unused)}", "yellow")
 
 
 def _print_recipe(recipe: Any) -> None:

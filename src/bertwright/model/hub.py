@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from bertwright.config import ModelConfig
@@ -247,7 +248,17 @@ def config_from_hub(values: dict[str, Any], file: object) -> ModelConfig:
     ours = {ours: values[hub] for ours, hub in CONFIG[layout].items() if hub in values}
     if layout == "modernbert":
         ours["rotary_base"] = _rotary_base(values, file)
-    return ModelConfig(layout=layout, **ours)
+    try:
+        return ModelConfig(layout=layout, **ours)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = "".join(f"{part}: " for part in first["loc"])
+        raise UserError(
+            f"{place}{first['msg'].removeprefix('Value error, ')}",
+            expected="a shape that a model can have",
+            advice="copy config.json anew, or choose another checkpoint",
+            file=str(file),
+        ) from None
 
 
 def _rotary_base(values: dict[str, Any], file: object) -> float:
