@@ -126,6 +126,15 @@ def test_scores_are_those_of_the_best_weights(trained: Path, tmp_path: Path) -> 
     assert last["most_wrong"] != result["test"]["most_wrong"]
 
 
+def test_nothing_is_dropped_in_an_evaluation(trained: Path, tmp_path: Path) -> None:
+    """However much is dropped in training, each evaluation is that of the checkpoint as it is used."""
+    train = {"steps": 6, "save_every": 1, "evaluate_every": 1, "keep": 6}
+    finetune(recipe(trained, tmp_path / "run", start={"dropout": 0.7}, train=train))
+    for record in read_log(tmp_path / "run" / "log.jsonl"):
+        folder = tmp_path / "run" / "checkpoints" / f"step-{record['step']:08d}"
+        assert evaluate(folder, trained / "development.csv")["metrics"] == record["evaluation"], record["step"]
+
+
 def test_without_a_test_file(trained: Path, tmp_path: Path) -> None:
     values = recipe(trained, tmp_path / "run", train={"steps": 1})
     result = finetune(values.model_copy(update={"data": values.data.model_copy(update={"test": None})}))

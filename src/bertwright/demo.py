@@ -35,9 +35,9 @@ MINUTES = 5.0
 PRETRAINING: dict[str, Any] = {
     "tokenizer": {"kind": "wordpiece", "vocabulary_size": 6000},
     "model": {"layout": "modernbert", "preset": "mini", "max_length": 128},
-    "optimizer": {"name": "muon", "matrix_learning_rate": 2e-2, "learning_rate": 3e-3, "betas": [0.9, 0.98]},
-    "objective": {"masking_rate": 0.25},
-    "train": {"batch_size": 32, "length": 128, "save_every": 0},
+    "optimizer": {"name": "muon", "matrix_learning_rate": 2e-2, "learning_rate": 2e-3, "betas": [0.9, 0.98]},
+    "objective": {"masking_rate": 0.2},
+    "train": {"batch_size": 16, "length": 128, "save_every": 0},
 }
 
 FINETUNING: dict[str, Any] = {
