@@ -76,7 +76,8 @@ def test_mark_and_fixture_go_together(tmp_path: Path, forgotten: str):
 def run_pytest(folder: Path, source: str, *, given: bool, required: bool) -> str:
     """What pytest says of a file of tests, with or without data, beside the conftest.py of this suite."""
     (folder / "test_marked.py").write_text(source, encoding="utf-8")
-    (folder / "conftest.py").write_bytes((PROJECT / "tests" / "conftest.py").read_bytes())
+    for name in ("conftest.py", "helpers.py"):
+        (folder / name).write_bytes((PROJECT / "tests" / name).read_bytes())
     (folder / "pytest.ini").write_text("[pytest]\nmarkers =\n    data: needs data\n", encoding="utf-8")
     hidden = ("BERTWRIGHT_DATA", "BERTWRIGHT_REQUIRE_DATA", "PYTEST_ADDOPTS")
     environment = {name: value for name, value in os.environ.items() if name not in hidden}
