@@ -8,8 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from helpers import SMALL_FINETUNING, SMALL_PRETRAINING, call, write_recipe
-
 DATA_REQUIRED = "BERTWRIGHT_REQUIRE_DATA"
 """If set, a test marked `data` that is skipped, for whatever reason, counts as failed."""
 
@@ -69,6 +67,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     Returns:
         The folder of `reviews`, with pretrain.toml, finetune.toml, store/, pretrained/ and finetuned/ (runs) in it.
     """
+    from helpers import SMALL_FINETUNING, SMALL_PRETRAINING, call, write_recipe
+
     folder = write_reviews(tmp_path_factory.mktemp("trained") / "reviews")
     recipes = write_recipe(folder, **SMALL_PRETRAINING), write_recipe(folder, **SMALL_FINETUNING)
     for verb, recipe in zip(("pretrain", "finetune"), recipes, strict=True):

@@ -122,10 +122,8 @@ def train(
             if over or stopping or position.step in _kept(settings, position.step) or _due(settings, position.step):
                 _save(training, settings, optimizers, run, position)
             if progress is not None:
-                share = clock.progress(position.step)
-                progress(
-                    {**record, "progress": share, "seconds_left": position.seconds * (1 - share) / max(share, 1e-9)}
-                )
+                share = min(1.0, clock.progress(position.step))
+                progress({**record, "progress": share, "seconds_left": position.seconds * (1 - share) / share})
             if stopping and not over:
                 raise Interrupted(f"stopped after step {position.step}; a checkpoint is saved, go on by --resume")
     return position
