@@ -90,7 +90,7 @@ def demo(
         f"  pre-trained  {result['pretrained']['accuracy']:.3f}\n"
         f"  from scratch {result['scratch']['accuracy']:.3f}   (same labels, steps and schedule)\n"
         f"  linear model {result['linear']['accuracy']:.3f}   (character 1- and 2-grams)\n"
-        f"the report shows why pre-training matters: {Path(folder) / 'report.html'}"
+        f"the report shows what pre-training was worth: {Path(folder) / 'report.html'}"
     )
     _json(result, as_json)
 
