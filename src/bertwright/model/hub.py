@@ -68,29 +68,28 @@ REPEATED = {
 
 FUSED = ".attn.Wqkv"
 
+SHAPE = {
+    "vocabulary_size": "vocab_size",
+    "layers": "num_hidden_layers",
+    "width": "hidden_size",
+    "heads": "num_attention_heads",
+    "inner_width": "intermediate_size",
+    "max_length": "max_position_embeddings",
+    "initial_deviation": "initializer_range",
+}
+"""Fields that both layouts call alike."""
+
 CONFIG: dict[str, dict[str, str]] = {
     "bert": {
-        "vocabulary_size": "vocab_size",
-        "layers": "num_hidden_layers",
-        "width": "hidden_size",
-        "heads": "num_attention_heads",
-        "inner_width": "intermediate_size",
-        "max_length": "max_position_embeddings",
+        **SHAPE,
         "segment_types": "type_vocab_size",
         "dropout": "hidden_dropout_prob",
         "norm_epsilon": "layer_norm_eps",
-        "initial_deviation": "initializer_range",
     },
     "modernbert": {
-        "vocabulary_size": "vocab_size",
-        "layers": "num_hidden_layers",
-        "width": "hidden_size",
-        "heads": "num_attention_heads",
-        "inner_width": "intermediate_size",
-        "max_length": "max_position_embeddings",
+        **SHAPE,
         "dropout": "mlp_dropout",
         "norm_epsilon": "norm_eps",
-        "initial_deviation": "initializer_range",
     },
 }
 """Per layout: our field -> its name in config.json."""
