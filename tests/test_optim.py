@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bertwright.config import ModelConfig, OptimizerSettings
 from bertwright.model.heads import ClassificationModel, PretrainingModel
-from bertwright.optim import Optimizers, schedule
+from bertwright.optim import Optimizers, StackedMuon, schedule
 
 CONFIG = ModelConfig(layers=2, width=16, heads=2, inner_width=24, vocabulary_size=40, max_length=16)
 
@@ -68,6 +68,25 @@ def test_settings_arrive() -> None:
     assert muon.param_groups[0]["weight_decay"] == 0.03
     assert muon.param_groups[0]["adjust_lr_fn"] == "original"
     assert optimizers.peaks == [[3e-3, 3e-3], [2e-2]]
+
+
+def test_matrices_that_share_products_are_updated_as_one_by_one() -> None:
+    """Three steps of torch's own Muon, over square, tall and wide matrices, one of them without a gradient at first."""
+    shapes = [(8, 8), (22, 8), (8, 8), (8, 11), (22, 8)]
+    generator = torch.Generator().manual_seed(5)
+    ours = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    theirs = [nn.Parameter(matrix.detach().clone()) for matrix in ours]
+    settings = {"lr": 0.05, "weight_decay": 0.1, "adjust_lr_fn": "original"}
+    stacked, single = StackedMuon(ours, **settings), torch.optim.Muon(theirs, **settings)
+    for step in range(3):
+        for number, (own, other) in enumerate(zip(ours, theirs, strict=True)):
+            if number or step:
+                own.grad = torch.randn(own.shape, generator=generator)
+                other.grad = own.grad.clone()
+        stacked.step()
+        single.step()
+    for own, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(own, other, atol=2e-3, rtol=0)  # both round to bfloat16 in between
 
 
 class Two(nn.Module):

@@ -176,6 +176,15 @@ def test_bpe_and_characters_lose_nothing(trained: dict[str, Tokenizer]):
         assert trained["characters"].decode(trained["characters"].encode(text)) == text
 
 
+def test_tokens_of_bpe_can_be_read(trained: dict[str, Tokenizer]):
+    """Its vocabulary holds bytes, written as other letters; the other kinds' tokens are readable as they are."""
+    ids = trained["bpe"].encode("今天 walking")
+    assert "".join(trained["bpe"].readable(ids)) == "今天 walking"
+    assert "今" not in "".join(trained["bpe"].tokens(ids))
+    ids = trained["wordpiece"].encode("今天 walking")
+    assert trained["wordpiece"].readable(ids) == trained["wordpiece"].tokens(ids)
+
+
 def test_characters_show_the_space_and_name_the_unknown(trained: dict[str, Tokenizer]):
     tokenizer = trained["characters"]
     ids = tokenizer.encode("今 a龘B")

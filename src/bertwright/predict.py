@@ -152,7 +152,7 @@ def fill(model: str | Path, texts: list[str], top: int = 5) -> list[dict[str, An
             logits, _ = network(*batch.inputs, masked, batch.sequence_starts)
         best = logits.softmax(dim=-1).topk(min(top, logits.shape[-1]))
         for number, (shares, tokens) in enumerate(zip(best.values, best.indices, strict=True)):
-            names = tokenizer.tokens(tokens.numpy())
+            names = tokenizer.readable(tokens.numpy())
             candidates = [
                 {"token": token, "probability": round(float(share), 4)}
                 for token, share in zip(names, shares, strict=True)

@@ -12,7 +12,13 @@ from bertwright.config import ModelConfig, PretrainRecipe, dump_recipe, expand, 
 from bertwright.errors import UserError
 from bertwright.metrics import expected_first_loss
 from bertwright.model.heads import PretrainingModel
-from bertwright.objectives import NUM_SPECIAL, pretraining_counts, pretraining_losses, pretraining_rows
+from bertwright.objectives import (
+    NUM_SPECIAL,
+    pretraining_answers,
+    pretraining_counts,
+    pretraining_losses,
+    pretraining_rows,
+)
 from bertwright.optim import Optimizers
 from bertwright.prepare import prepare
 from bertwright.run import Run
@@ -152,7 +158,7 @@ class _Data:
             part = samples[begin : begin + self.samples_per_batch]
             batch = self._rows(self.held_out, part, EVALUATION_SEED, 0).batch(device)
             counts = pretraining_counts(model, batch)
-            for name, (summed, correct) in pretraining_losses(forward, batch).items():
+            for name, (summed, correct) in pretraining_answers(forward, batch).items():
                 loss[name] = loss.get(name, 0.0) + float(summed)
                 right[name] = right.get(name, 0) + int(correct)
                 count[name] = count.get(name, 0) + counts[name]

@@ -193,6 +193,12 @@ class Tokenizer:
         """The tokens of ids, as they stand in the vocabulary."""
         return [self._tokens[number] for number in np.asarray(ids).tolist()]
 
+    def readable(self, ids: np.ndarray | Sequence[int]) -> list[str]:
+        """The tokens of ids as people read them: as `tokens`, but the bytes of bpe as the characters that they are."""
+        if self.kind != "bpe":
+            return self.tokens(ids)
+        return [self.decode([number]) for number in np.asarray(ids).tolist()]
+
     def decode(self, ids: np.ndarray | Sequence[int]) -> str:
         """The text of ids, special tokens included; for wordpiece without spaces between Chinese characters."""
         text = self._tokenizer.decode(np.asarray(ids).tolist(), skip_special_tokens=False)

@@ -33,8 +33,8 @@ from bertwright.run import Run, remove_folder
 Forward = Callable[..., Any]
 """A model's forward pass, perhaps in another number format than its weights."""
 
-Losses = dict[str, tuple[Tensor, Tensor]]
-"""Per objective: the loss summed over its predictions, and how many of them were right."""
+Losses = dict[str, Tensor]
+"""Per objective: the loss summed over its predictions."""
 
 Progress = Callable[[dict[str, Any]], None]
 """Told after every step: the log's record, with `progress` (share of the run that is over) and `seconds_left`."""
@@ -167,8 +167,8 @@ def resolve(
 
     def one_step(dtype: str, path: str) -> None:
         copied.encoder.attention_path = path
-        summed = [loss for loss, _ in losses(computing_in(copied, DTYPES[dtype]), batch).values()]
-        torch.stack(summed).sum().backward()
+        summed = losses(computing_in(copied, DTYPES[dtype]), batch)
+        torch.stack(list(summed.values())).sum().backward()
         optimizers.step(0.0)
 
     choices = {f"{dtype} {path}": functools.partial(one_step, dtype, path) for dtype in dtypes for path in paths}
@@ -198,9 +198,9 @@ def _step(
     for batch in batches:
         losses = training.losses(forward, batch)
         # A sum over this part divided by the count of the whole batch: any partition gives the same gradient.
-        shares = [training.weights[name] * loss / totals[name] for name, (loss, _) in losses.items()]
+        shares = [training.weights[name] * loss / totals[name] for name, loss in losses.items()]
         torch.stack(shares).sum().backward()
-        for name, (loss, _) in losses.items():
+        for name, loss in losses.items():
             means[name] += float(loss.detach()) / totals[name]
     loss = sum(training.weights[name] * mean for name, mean in means.items())
     _require_finite("loss", loss, position, rows)

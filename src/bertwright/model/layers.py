@@ -16,7 +16,7 @@ from bertwright.config import ModelConfig
 AttentionFunction = Callable[[Tensor, Tensor, Tensor, Tensor, float], Tensor]
 
 Rotation = tuple[Tensor, Tensor]
-"""Cosine and sine of the angle of each position and pair of channels, [B, 1, L, D/H/2] each."""
+"""Of each position and channel: cosine of its angle, and sine, negative in the first half; [B, 1, L, D/H] each."""
 
 
 def explicit_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dropout: float) -> Tensor:
@@ -55,14 +55,14 @@ def rotation(position_ids: Tensor, channels: int, base: float, dtype: torch.dtyp
     """
     frequencies = base ** (-torch.arange(0, channels, 2, dtype=torch.float32, device=position_ids.device) / channels)
     angles = (position_ids[..., None] * frequencies)[:, None]  # [B, 1, L, D/H/2]
-    return angles.cos().to(dtype), angles.sin().to(dtype)
+    cosine, sine = angles.cos(), angles.sin()
+    return torch.cat([cosine, cosine], dim=-1).to(dtype), torch.cat([-sine, sine], dim=-1).to(dtype)
 
 
 def rotate(vectors: Tensor, by: Rotation) -> Tensor:
-    """Turn each pair of channels (i, i + D/H/2) by its angle: [B, H, L, D/H] -> the same."""
+    """Turn each pair of channels (i, i + D/H/2) by its angle: [..., B, H, L, D/H] -> the same."""
     cosine, sine = by
-    first, second = vectors.chunk(2, dim=-1)
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1)
+    return torch.addcmul(vectors * cosine, vectors.roll(vectors.shape[-1] // 2, dims=-1), sine)
 
 
 def norm(config: ModelConfig) -> nn.LayerNorm:
@@ -91,9 +91,10 @@ class Attention(nn.Module):
         offset = None if self.query.bias is None else torch.cat([part.bias for part in parts])
         projected = functional.linear(hidden, weight, offset)  # [B, L, 3D]
         projected = projected.view(rows, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        query, key, value = projected.unbind(0)  # [B, H, L, D/H] each
+        query_and_key, value = projected[:2], projected[2]  # [2, B, H, L, D/H], [B, H, L, D/H]
         if by is not None:
-            query, key = rotate(query, by), rotate(key, by)
+            query_and_key = rotate(query_and_key, by)
+        query, key = query_and_key.unbind(0)
         mixed = attend(query, key, value, bias, self.dropout if self.training else 0.0)
         return self.output(mixed.transpose(1, 2).reshape(rows, length, width))
 

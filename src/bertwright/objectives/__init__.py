@@ -16,6 +16,9 @@ from bertwright.model.heads import PretrainingModel
 from bertwright.objectives.masking import mask_tokens
 from bertwright.objectives.pairs import next_sentence, single_segments
 
+Forward = Callable[..., tuple[Tensor, Tensor | None]]
+"""The forward pass of a PretrainingModel, perhaps in another number format than its weights."""
+
 Sampler = Callable[[Plan, np.ndarray, int, int], tuple[list[Segments], np.ndarray]]
 
 PAIRS: dict[str, Sampler] = {"none": single_segments, "next_sentence": next_sentence}
@@ -41,20 +44,22 @@ def pretraining_rows(
     return mask_tokens(rows, settings, special, seed=seed, epoch=epoch)
 
 
-def pretraining_losses(
-    model: Callable[..., tuple[Tensor, Tensor | None]], batch: Batch
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Per objective: the summed loss, and how many predictions were right.
+def pretraining_losses(model: Forward, batch: Batch) -> dict[str, Tensor]:
+    """Per objective: the loss summed over its predictions.
 
     Args:
         model: a PretrainingModel, or a function that computes one in another number format.
         batch: a batch of masked rows.
     """
-    token_logits, pair_logits = model(*batch.inputs, batch.masked_positions, batch.sequence_starts)
-    losses = {"masked_tokens": _summed(token_logits, batch.labels)}
-    if pair_logits is not None:
-        losses["next_sentence"] = _summed(pair_logits, batch.sequence_labels)
-    return losses
+    return {name: _summed(logits, labels) for name, (logits, labels) in _asked(model, batch).items()}
+
+
+def pretraining_answers(model: Forward, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
+    """Per objective: the summed loss, and how many predictions were right; arguments as above."""
+    asked = _asked(model, batch).items()
+    return {
+        name: (_summed(logits, labels), (logits.argmax(dim=-1) == labels).sum()) for name, (logits, labels) in asked
+    }
 
 
 def pretraining_counts(model: PretrainingModel, batch: Batch) -> dict[str, int]:
@@ -65,6 +70,14 @@ def pretraining_counts(model: PretrainingModel, batch: Batch) -> dict[str, int]:
     return counts
 
 
-def _summed(logits: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-    loss = functional.cross_entropy(logits.float(), labels, reduction="sum", ignore_index=IGNORED)
-    return loss, (logits.detach().argmax(dim=-1) == labels).sum()
+def _asked(model: Forward, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
+    """Per objective: the logits of its predictions, and their labels."""
+    token_logits, pair_logits = model(*batch.inputs, batch.masked_positions, batch.sequence_starts)
+    asked = {"masked_tokens": (token_logits, batch.labels)}
+    if pair_logits is not None:
+        asked["next_sentence"] = (pair_logits, batch.sequence_labels)
+    return asked
+
+
+def _summed(logits: Tensor, labels: Tensor) -> Tensor:
+    return functional.cross_entropy(logits.float(), labels, reduction="sum", ignore_index=IGNORED)

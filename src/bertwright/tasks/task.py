@@ -33,7 +33,7 @@ class Task:
     encode: Callable[..., tuple[list[Segments], int]]
     model: Callable[[ModelConfig, int, str], EncoderModel]
     rows: Callable[..., Rows]
-    losses: Callable[..., dict[str, tuple[Tensor, Tensor]]]
+    losses: Callable[..., dict[str, Tensor]]
     counts: Callable[[Batch], dict[str, int]]
     probabilities: Callable[..., np.ndarray]
     scores: Callable[..., dict[str, Any]]
