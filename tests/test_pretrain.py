@@ -66,7 +66,7 @@ def test_another_seed_is_another_run(tmp_path: Path) -> None:
 def test_accumulation_changes_nothing(tmp_path: Path) -> None:
     for parts in (1, 3):
         settings = {"accumulation": parts, "steps": 8, "batch_size": 6}
-        pretrain(recipe(tmp_path, f"parts-{parts}", train=settings, objective={"pair": "next_sentence"}))
+        pretrain(recipe(tmp_path, f"parts-{parts}", train=settings, objective={"pair": "sentence_order", "unit": "span"}))
     whole, parts = (read_log(tmp_path / f"parts-{n}" / "log.jsonl") for n in (1, 3))
     for one, other in zip(whole, parts, strict=True):
         assert one["sample_ids"] == other["sample_ids"]
@@ -105,7 +105,11 @@ def test_expected_first_loss_formula() -> None:
 
 
 def test_the_checkpoint_is_what_transformers_reads(tmp_path: Path) -> None:
-    kinds = {"none": transformers.AutoModelForMaskedLM, "next_sentence": transformers.AutoModelForPreTraining}
+    kinds = {
+        "none": transformers.AutoModelForMaskedLM,
+        "next_sentence": transformers.AutoModelForPreTraining,
+        "sentence_order": transformers.AutoModelForPreTraining,
+    }
     for pair, auto in kinds.items():
         pretrain(recipe(tmp_path, pair, objective={"pair": pair}, train={"steps": 2}))
         _, info = auto.from_pretrained(tmp_path / pair / "best", output_loading_info=True)
@@ -121,10 +125,10 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
     genuine = module.pretraining_losses
     calls = 0
 
-    def planted(*arguments: Any) -> Any:
+    def planted(*arguments: Any, **pair: str) -> Any:
         nonlocal calls
         calls += 1
-        losses = genuine(*arguments)
+        losses = genuine(*arguments, **pair)
         return {name: loss * math.nan if calls == 8 else loss for name, loss in losses.items()}
 
     monkeypatch.setattr(module, "pretraining_losses", planted)
@@ -144,10 +148,10 @@ def test_a_gradient_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch:
     genuine = module.pretraining_losses
     calls = 0
 
-    def planted(*arguments: Any) -> Any:
+    def planted(*arguments: Any, **pair: str) -> Any:
         nonlocal calls
         calls += 1
-        losses = genuine(*arguments)
+        losses = genuine(*arguments, **pair)
         return {name: loss + (loss * 0).sqrt() if calls >= 6 else loss for name, loss in losses.items()}
 
     monkeypatch.setattr(module, "pretraining_losses", planted)

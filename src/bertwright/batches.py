@@ -168,6 +168,8 @@ class Rows:
     """[B, L], counted from 0 in each sequence."""
     sequence_ids: np.ndarray
     """[B, L], 1..S, 0 for padding."""
+    unit_ids: np.ndarray
+    """[B, L], number of the unit that is masked as a whole, counted in each sequence; by default each token is one."""
     labels: np.ndarray
     """[B, L], the token asked at a position, or IGNORED."""
     sequence_starts: np.ndarray
@@ -189,6 +191,7 @@ class Rows:
             segment_ids=self.segment_ids[rank::of],
             position_ids=self.position_ids[rank::of],
             sequence_ids=number[self.sequence_ids[rank::of]],
+            unit_ids=self.unit_ids[rank::of],
             labels=self.labels[rank::of],
             sequence_starts=(row[mine] // of) * length + column[mine],
             sequence_labels=self.sequence_labels[mine],
@@ -245,6 +248,7 @@ def pack(
     length: int,
     sample_ids: np.ndarray | None = None,
     sequence_labels: np.ndarray | None = None,
+    units: Sequence[np.ndarray] | None = None,
     share_rows: bool = True,
 ) -> Rows:
     """Frame sequences as [CLS] A [SEP] or [CLS] A [SEP] B [SEP] and lay them out in rows.
@@ -255,6 +259,7 @@ def pack(
         length: L.
         sample_ids: [S], numbers of the samples.
         sequence_labels: [S], class or pair labels.
+        units: per sequence the number of each token's unit, framing tokens included; None: every token by itself.
         share_rows: let short sequences share a row (best fit, longest first); otherwise a row each.
     """
     total = len(sequences)
@@ -278,12 +283,17 @@ def pack(
         sequence_ids.ravel()[start:end] = number
         if len(segments) == 2:
             segment_ids.ravel()[start + len(segments[0]) + 2 : end] = 1
+    unit_ids = position_ids.copy()
+    if units is not None:
+        for start, index in zip(starts, order, strict=True):
+            unit_ids.ravel()[start : start + sizes[index]] = units[index]
     ignored = np.full(total, IGNORED, dtype=np.int64)
     return Rows(
         input_ids=input_ids,
         segment_ids=segment_ids,
         position_ids=position_ids,
         sequence_ids=sequence_ids,
+        unit_ids=unit_ids,
         labels=np.full(shape, IGNORED, dtype=np.int32),
         sequence_starts=starts,
         sequence_labels=ignored if sequence_labels is None else np.asarray(sequence_labels, dtype=np.int64)[order],

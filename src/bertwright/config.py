@@ -155,14 +155,18 @@ class ModelConfig(Settings):
 class ObjectiveSettings(Settings):
     """[objective]: how a batch is corrupted and what is asked back (Devlin et al. 2019, section 3.1)."""
 
+    unit: Literal["token", "word", "span"] = "token"
+    """What is chosen as a whole. word: all tokens of a word; the tokenizer tells where words begin. span: one to ten
+    words in a row, 3.8 on average (Joshi et al. 2020)."""
     masking_rate: float = Field(default=0.15, gt=0.0, lt=1.0)
     """Share of the tokens that the model must predict."""
     mask_share: float = Field(default=0.8, ge=0.0, le=1.0)
     """Of these, the share shown as [MASK]."""
     random_share: float = Field(default=0.1, ge=0.0, le=1.0)
     """Of these, the share shown as a random token; the rest is shown unchanged."""
-    pair: Literal["none", "next_sentence"] = "none"
-    """next_sentence: does the second segment follow the first in its document?"""
+    pair: Literal["none", "next_sentence", "sentence_order"] = "none"
+    """next_sentence: does the second segment follow the first in its document, or is it from another one?
+    sentence_order: do the two stand in their order, or swapped (Lan et al. 2020)?"""
     pair_weight: float = Field(default=1.0, gt=0.0)
     """Weight of the pair loss beside the masked-token loss."""
 

@@ -1,5 +1,6 @@
 """Pre-training: a store, a model drawn from nothing (or the run's last checkpoint), and the one loop."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +14,8 @@ from bertwright.errors import UserError
 from bertwright.metrics import expected_first_loss
 from bertwright.model.heads import PretrainingModel
 from bertwright.objectives import (
-    NUM_SPECIAL,
+    num_special,
+    objective_weights,
     pretraining_answers,
     pretraining_counts,
     pretraining_losses,
@@ -67,10 +69,12 @@ def pretrain(
     # Read before training: what is damaged must not come up at the end of it.
     entropy, page = store.unigram_entropy, store.page()
     device = use_machine(recipe.train)
-    model = PretrainingModel(recipe.model, pair=recipe.objective.pair != "none").to(device)
+    pair = recipe.objective.pair
+    model = PretrainingModel(recipe.model, pair=pair != "none").to(device)
     data = _Data(recipe, store, tokenizer)
+    losses = functools.partial(pretraining_losses, pair=pair)
     if not resume:
-        settings = resolve(recipe.train, recipe.optimizer, model, pretraining_losses, data.rows(0), device)
+        settings = resolve(recipe.train, recipe.optimizer, model, losses, data.rows(0), device)
         recipe = recipe.model_copy(update={"train": settings})
         run.write_recipe(dump_recipe(recipe))
     elif checkpoint := latest_checkpoint(run):
@@ -80,17 +84,17 @@ def pretrain(
     model.encoder.attention_path = recipe.train.attention
     description = Description(
         config=recipe.model,
-        purpose="masked_tokens" if recipe.objective.pair == "none" else "pair",
-        facts={"pair_objective": recipe.objective.pair},
+        purpose="masked_tokens" if pair == "none" else "pair",
+        facts={"pair_objective": pair},
     )
     training = Training(
         model=model,
         rows=data.rows,
         batches_per_epoch=data.batches_per_epoch,
-        losses=pretraining_losses,
-        counts=lambda batch: pretraining_counts(model, batch),
-        weights={"masked_tokens": 1.0, "next_sentence": recipe.objective.pair_weight},
-        evaluate=lambda forward: data.evaluate(model, forward, device),
+        losses=losses,
+        counts=functools.partial(pretraining_counts, pair=pair),
+        weights=objective_weights(recipe.objective),
+        evaluate=lambda forward: data.evaluate(forward, device),
         criterion="loss",
         lower_is_better=True,
         save=lambda folder, state: save_checkpoint(folder, model, tokenizer, description, state),
@@ -127,7 +131,7 @@ class _Data:
     def __init__(self, recipe: PretrainRecipe, store: Store, tokenizer: Tokenizer) -> None:
         self.recipe = recipe
         self.special = SpecialTokens.of(tokenizer)
-        framing = NUM_SPECIAL[recipe.objective.pair]
+        framing = num_special(recipe.objective.pair)
         room = recipe.train.length - framing
         self.training = plan(store, room, held_out=False)
         self.held_out = plan(store, room, held_out=True)
@@ -147,9 +151,9 @@ class _Data:
         length, objective = self.recipe.train.length, self.recipe.objective
         return pretraining_rows(side, samples, objective, self.special, length=length, seed=seed, epoch=epoch)
 
-    def evaluate(self, model: PretrainingModel, forward: Forward, device: torch.device) -> dict[str, float]:
+    def evaluate(self, forward: Forward, device: torch.device) -> dict[str, float]:
         """Mean losses and accuracies on held-out samples, always under the same masks."""
-        total = self.held_out.num_samples
+        total, pair = self.held_out.num_samples, self.recipe.objective.pair
         samples = permute(np.arange(min(EVALUATION_SAMPLES, total)), total, EVALUATION_SEED)
         loss: dict[str, float] = {}
         right: dict[str, int] = {}
@@ -157,13 +161,13 @@ class _Data:
         for begin in range(0, len(samples), self.samples_per_batch):
             part = samples[begin : begin + self.samples_per_batch]
             batch = self._rows(self.held_out, part, EVALUATION_SEED, 0).batch(device)
-            counts = pretraining_counts(model, batch)
-            for name, (summed, correct) in pretraining_answers(forward, batch).items():
+            counts = pretraining_counts(batch, pair)
+            for name, (summed, correct) in pretraining_answers(forward, batch, pair).items():
                 loss[name] = loss.get(name, 0.0) + float(summed)
                 right[name] = right.get(name, 0) + int(correct)
                 count[name] = count.get(name, 0) + counts[name]
         means = {name: loss[name] / max(1, count[name]) for name in loss}
-        weights = {"masked_tokens": 1.0, "next_sentence": self.recipe.objective.pair_weight}
+        weights = objective_weights(self.recipe.objective)
         result: dict[str, float] = {"loss": sum(weights[name] * mean for name, mean in means.items())}
         for name, mean in means.items():
             result |= {name: mean, f"{name}_accuracy": right[name] / max(1, count[name])}

@@ -4,7 +4,7 @@ import numpy as np
 
 from bertwright.batches import IGNORED, Rows, SpecialTokens, pack
 from bertwright.config import ObjectiveSettings
-from bertwright.objectives.masking import mask_tokens
+from bertwright.objectives.masking import LONGEST_SPAN, LONGEST_WORD, mask_tokens, word_numbers
 
 SPECIAL = SpecialTokens(pad=0, cls=2, sep=3, mask=4, ordinary=np.arange(5, 8000))
 
@@ -74,3 +74,75 @@ def test_masks_are_a_function_of_seed_epoch_and_sample_alone() -> None:
     assert together[3] != together[4]
     assert labels([9], epoch=1)[9] != alone[9]
     assert labels([9], seed=2)[9] != alone[9]
+
+
+# ---------------------------------------------------------------------------------------------- words and spans
+
+
+def rows_of_words(total: int = 200_000) -> Rows:
+    """Rows of words of one to four tokens."""
+    generator = np.random.default_rng(2)
+    tokens = generator.integers(5, 8000, total)
+    begins = np.zeros(total, dtype=bool)
+    begins[np.cumsum(generator.integers(1, 5, total // 4))] = True
+    pieces = np.array_split(np.arange(total), total // 120)
+    sequences = [(tokens[piece],) for piece in pieces]
+    return pack(sequences, SPECIAL, length=128, units=[word_numbers([begins[piece]]) for piece in pieces])
+
+
+def runs(rows: Rows, chosen: np.ndarray) -> list[int]:
+    """Lengths, in words, of the runs of chosen words."""
+    lengths = []
+    for units, marks in zip(rows.unit_ids, chosen, strict=True):
+        words = np.unique(units[marks])
+        if len(words):
+            lengths += [len(run) for run in np.split(words, np.flatnonzero(np.diff(words) > 1) + 1)]
+    return lengths
+
+
+def test_words_are_chosen_whole() -> None:
+    given = rows_of_words()
+    masked = mask_tokens(given, ObjectiveSettings(unit="word"), SPECIAL, seed=1, epoch=0)
+    chosen = masked.labels != IGNORED
+    assert abs(chosen.sum() / 200_000 - 0.15) < 0.005
+    assert abs((masked.input_ids[chosen] == SPECIAL.mask).mean() - 0.8) < 0.01
+    together = 0
+    for units, marks in zip(given.unit_ids, chosen, strict=True):
+        for word in np.unique(units[marks]):
+            assert marks[units == word].all(), "a word is chosen whole or not at all"
+            together += int((units == word).sum() > 1)
+    assert together > 5000
+
+
+def test_spans_cover_the_rate_and_are_as_long_as_published() -> None:
+    """Joshi et al. 2020: lengths are geometric with p = .2, cut at ten, 3.8 words on average; one fate per span."""
+    given = rows_of_words()
+    for rate in (0.05, 0.15, 0.4):
+        masked = mask_tokens(given, ObjectiveSettings(unit="span", masking_rate=rate), SPECIAL, seed=1, epoch=0)
+        assert abs((masked.labels != IGNORED).sum() / 200_000 - rate) < 0.01
+    masked = mask_tokens(given, ObjectiveSettings(unit="span", masking_rate=0.02), SPECIAL, seed=1, epoch=0)
+    chosen = masked.labels != IGNORED
+    lengths = runs(given, chosen)
+    assert max(lengths) >= LONGEST_SPAN
+    assert abs(np.mean(lengths) - 3.8) < 0.4  # a few touch each other, a few are cut at the ends of a sequence
+    fates = []
+    for shown, places in zip(masked.input_ids, map(np.flatnonzero, chosen), strict=True):
+        runs_of_tokens = np.split(places, np.flatnonzero(np.diff(places) > 1) + 1) if len(places) else []
+        fates += [np.mean(shown[run] == SPECIAL.mask) for run in runs_of_tokens]
+    assert np.isin(fates, (0.0, 1.0)).mean() > 0.95, "all tokens of a span become [MASK], or none; a few spans touch"
+    assert abs(np.mean(fates) - 0.8) < 0.06
+
+
+def test_the_first_words_are_masked_as_often_as_the_others() -> None:
+    given = rows_of_words()
+    masked = mask_tokens(given, ObjectiveSettings(unit="span", masking_rate=0.3), SPECIAL, seed=1, epoch=0)
+    first = masked.labels[given.position_ids == 1] != IGNORED
+    assert len(first) > 1500
+    assert abs(first.mean() - 0.3) < 0.04
+
+
+def test_word_numbers_of_a_pair_and_of_a_word_that_does_not_end() -> None:
+    first, second = np.array([False, True, False]), np.array([False, False])
+    assert word_numbers([first, second]).tolist() == [0, 1, 2, 2, 3, 4, 4, 5]
+    endless = word_numbers([np.zeros(2 * LONGEST_WORD + 1, dtype=bool)])
+    assert np.bincount(endless).tolist() == [1, LONGEST_WORD, LONGEST_WORD, 1, 1]

@@ -1,7 +1,7 @@
 """How a batch is corrupted and what is asked back.
 
-samples of a plan -> sequences (pairs.py where a pair objective is trained) -> rows -> masks (masking.py)
-`losses` gives sums and counts, so that accumulation and several processes divide by the global count.
+samples of a plan -> the places of their segments (pairs.py) -> rows -> masks (masking.py)
+Losses are sums, with counts beside them, so that accumulation and several processes divide by the global count.
 """
 
 from collections.abc import Callable
@@ -10,22 +10,27 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from bertwright.batches import IGNORED, Batch, Plan, Rows, Segments, SpecialTokens, pack
+from bertwright.batches import IGNORED, Batch, Plan, Rows, SpecialTokens, pack
 from bertwright.config import ObjectiveSettings
-from bertwright.model.heads import PretrainingModel
-from bertwright.objectives.masking import mask_tokens
-from bertwright.objectives.pairs import next_sentence, single_segments
+from bertwright.objectives.masking import mask_tokens, word_numbers
+from bertwright.objectives.pairs import Sample, next_sentence, sentence_order, single_segments
 
 Forward = Callable[..., tuple[Tensor, Tensor | None]]
 """The forward pass of a PretrainingModel, perhaps in another number format than its weights."""
 
-Sampler = Callable[[Plan, np.ndarray, int, int], tuple[list[Segments], np.ndarray]]
+Sampler = Callable[[Plan, np.ndarray, int, int], tuple[list[Sample], np.ndarray]]
 
-PAIRS: dict[str, Sampler] = {"none": single_segments, "next_sentence": next_sentence}
-"""Pair objective -> (plan, samples, seed, epoch) -> sequences and pair labels [S]."""
+PAIRS: dict[str, Sampler] = {
+    "none": single_segments,
+    "next_sentence": next_sentence,
+    "sentence_order": sentence_order,
+}
+"""Pair objective -> (plan, samples, seed, epoch) -> the samples' places and pair labels [S]."""
 
-NUM_SPECIAL: dict[str, int] = {"none": 2, "next_sentence": 3}
-"""Special tokens that frame a sample."""
+
+def num_special(pair: str) -> int:
+    """Special tokens that frame a sample."""
+    return 2 if pair == "none" else 3
 
 
 def pretraining_rows(
@@ -39,43 +44,54 @@ def pretraining_rows(
     epoch: int,
 ) -> Rows:
     """The rows of one batch of samples: a function of its arguments alone."""
-    sequences, pair_labels = PAIRS[settings.pair](plan, samples, seed, epoch)
-    rows = pack(sequences, special, length=length, sample_ids=samples, sequence_labels=pair_labels)
+    places, pair_labels = PAIRS[settings.pair](plan, samples, seed, epoch)
+    sequences = [tuple(plan.store.tokens(*place) for place in sample) for sample in places]
+    units = None
+    if settings.unit != "token":
+        units = [word_numbers([plan.store.begins_word(*place) for place in sample]) for sample in places]
+    rows = pack(sequences, special, length=length, sample_ids=samples, sequence_labels=pair_labels, units=units)
     return mask_tokens(rows, settings, special, seed=seed, epoch=epoch)
 
 
-def pretraining_losses(model: Forward, batch: Batch) -> dict[str, Tensor]:
+def objective_weights(settings: ObjectiveSettings) -> dict[str, float]:
+    """Weight of each objective's mean loss in the total."""
+    pair = {} if settings.pair == "none" else {settings.pair: settings.pair_weight}
+    return {"masked_tokens": 1.0, **pair}
+
+
+def pretraining_losses(model: Forward, batch: Batch, pair: str) -> dict[str, Tensor]:
     """Per objective: the loss summed over its predictions.
 
     Args:
         model: a PretrainingModel, or a function that computes one in another number format.
         batch: a batch of masked rows.
+        pair: the pair objective, or "none".
     """
-    return {name: _summed(logits, labels) for name, (logits, labels) in _asked(model, batch).items()}
+    return {name: _summed(logits, labels) for name, (logits, labels) in _asked(model, batch, pair).items()}
 
 
-def pretraining_answers(model: Forward, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
+def pretraining_answers(model: Forward, batch: Batch, pair: str) -> dict[str, tuple[Tensor, Tensor]]:
     """Per objective: the summed loss, and how many predictions were right; arguments as above."""
-    asked = _asked(model, batch).items()
+    asked = _asked(model, batch, pair).items()
     return {
         name: (_summed(logits, labels), (logits.argmax(dim=-1) == labels).sum()) for name, (logits, labels) in asked
     }
 
 
-def pretraining_counts(model: PretrainingModel, batch: Batch) -> dict[str, int]:
+def pretraining_counts(batch: Batch, pair: str) -> dict[str, int]:
     """Per objective: over how many predictions its loss is a sum."""
     counts = {"masked_tokens": len(batch.labels)}
-    if model.pair_head is not None:
-        counts["next_sentence"] = int((batch.sequence_labels != IGNORED).sum())
+    if pair != "none":
+        counts[pair] = int((batch.sequence_labels != IGNORED).sum())
     return counts
 
 
-def _asked(model: Forward, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
+def _asked(model: Forward, batch: Batch, pair: str) -> dict[str, tuple[Tensor, Tensor]]:
     """Per objective: the logits of its predictions, and their labels."""
     token_logits, pair_logits = model(*batch.inputs, batch.masked_positions, batch.sequence_starts)
     asked = {"masked_tokens": (token_logits, batch.labels)}
     if pair_logits is not None:
-        asked["next_sentence"] = (pair_logits, batch.sequence_labels)
+        asked[pair] = (pair_logits, batch.sequence_labels)
     return asked
 
 

@@ -1,22 +1,35 @@
 """Masked tokens (Devlin et al. 2019, section 3.1): a share of the tokens is chosen and must be predicted.
 
-Masks are drawn anew in every epoch (dynamic masking, Liu et al. 2019): a function of (seed, epoch, sample, position).
+Chosen are single tokens, whole words (Cui et al. 2019), or spans of words (Joshi et al. 2020). Masks are drawn anew in
+every epoch (dynamic masking, Liu et al. 2019): a function of (seed, epoch, sample, unit), so they depend neither on the
+other samples of a batch nor on how rows are filled.
 """
+
+import functools
 
 import numpy as np
 
 from bertwright.batches import IGNORED, Rows, SpecialTokens, uniforms, with_labels
 from bertwright.config import ObjectiveSettings
 
-CHOICE, KIND, REPLACEMENT = 101, 102, 103
-"""Keys of the three independent random streams."""
+CHOICE, KIND, REPLACEMENT, EXTENT = 101, 102, 103, 104
+"""Keys of the independent random streams."""
+
+LONGEST_WORD = 10
+"""Tokens: a longer word is masked in parts. One without spaces could fill a row and leave nothing to guess it from."""
+
+LONGEST_SPAN = 10
+"""Words."""
+
+LONGER = np.cumsum((0.2 * 0.8 ** np.arange(LONGEST_SPAN))[::-1])[::-1] / (1 - 0.8**LONGEST_SPAN)
+"""Share of the spans with more than 0, 1, 2, ... words: their number is geometric with p = .2, cut at the longest."""
 
 
 def mask_tokens(rows: Rows, settings: ObjectiveSettings, special: SpecialTokens, *, seed: int, epoch: int) -> Rows:
     """Choose tokens, corrupt them, and ask for them.
 
     Of the chosen tokens `mask_share` becomes [MASK], `random_share` a random token that is no special one, the rest
-    stays. Special tokens and padding are never chosen.
+    stays; within a span all tokens share that fate. Special tokens and padding are never chosen.
 
     Args:
         rows: packed rows, [B, L].
@@ -30,11 +43,73 @@ def mask_tokens(rows: Rows, settings: ObjectiveSettings, special: SpecialTokens,
     real = rows.sequence_ids > 0
     sample[real] = rows.sample_ids[rows.sequence_ids[real] - 1]
     keys = (epoch, sample, rows.position_ids)
-    candidates = real & np.isin(ids, special.ordinary)
-    chosen = candidates & (uniforms(seed, CHOICE, *keys) < settings.masking_rate)
-    kind = uniforms(seed, KIND, *keys)
+    if settings.unit == "span":
+        origin = span_origins(sample, rows.unit_ids, settings.masking_rate, seed=seed, epoch=epoch)
+        drawn, kind = origin >= 0, uniforms(seed, KIND, epoch, sample, origin + 1)
+    else:
+        drawn = uniforms(seed, CHOICE, epoch, sample, rows.unit_ids) < settings.masking_rate
+        kind = uniforms(seed, KIND, *keys)
+    chosen = drawn & real & np.isin(ids, special.ordinary)
     masked = chosen & (kind < settings.mask_share)
     randomized = chosen & ~masked & (kind < settings.mask_share + settings.random_share)
     number = (uniforms(seed, REPLACEMENT, *keys) * len(special.ordinary)).astype(np.int64)
     corrupted = np.where(masked, special.mask, np.where(randomized, special.ordinary[number], ids)).astype(ids.dtype)
     return with_labels(rows, corrupted, np.where(chosen, ids, IGNORED).astype(ids.dtype))
+
+
+def span_origins(sample: np.ndarray, unit: np.ndarray, rate: float, *, seed: int, epoch: int) -> np.ndarray:
+    """Which span covers a token.
+
+    A span may begin at every word, all with the same probability: the one with which a word is covered by none of the
+    spans that could reach it with probability 1 - rate. Spans may begin before the first word, or the beginning of a
+    text would be masked less often than the rest.
+
+    Args:
+        sample: [B, L], number of each token's sample.
+        unit: [B, L], number of each token's word.
+        rate: share of the words to cover.
+        seed: of the run.
+        epoch: counted from 0.
+
+    Returns:
+        [B, L], a number of the span in its sample (of the last one that began, if there are several), or -1.
+    """
+    probability = _span_probability(rate)
+    origin = np.full(unit.shape, -1, dtype=np.int64)
+    for back in reversed(range(LONGEST_SPAN)):
+        begin = unit.astype(np.int64) - back + LONGEST_SPAN
+        begins = uniforms(seed, CHOICE, epoch, sample, begin) < probability
+        reaches = begins & (uniforms(seed, EXTENT, epoch, sample, begin) < LONGER[back])
+        origin[reaches] = begin[reaches]
+    return origin
+
+
+@functools.cache
+def _span_probability(rate: float) -> float:
+    """The probability of a span at a word with which a word is covered with probability `rate`, by bisection."""
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2
+        covered = 1 - np.prod(1 - middle * LONGER)
+        low, high = (middle, high) if covered < rate else (low, middle)
+    return low
+
+
+def word_numbers(begins: list[np.ndarray]) -> np.ndarray:
+    """The number of each token's word in a framed sequence: [CLS], first segment, [SEP] (, second segment, [SEP]).
+
+    Args:
+        begins: per segment, which of its tokens begin a word, bool.
+
+    Returns:
+        int64, one number per token and framing token. A segment begins with a new word; a word of more than
+        LONGEST_WORD tokens counts as several.
+    """
+    frame = np.ones(1, dtype=bool)
+    parts = [frame]
+    for segment in begins:
+        place = np.arange(len(segment))
+        opening = np.maximum.accumulate(np.where(segment, place, 0))
+        starts = (place - opening) % LONGEST_WORD == 0
+        parts += [starts, frame]
+    return np.cumsum(np.concatenate(parts)) - 1

@@ -135,6 +135,7 @@ CHINESE: dict[str, str] = {
     "This run has not come to its end: {steps} steps so far.": "这次运行还没有结束：目前 {steps} 步。",
     "masked tokens": "被遮盖的词元",
     "next sentence": "下一句",
+    "sentence order": "句子顺序",
     "classes": "类别",
     "Fine-tuning: {name}": "微调：{name}",
     "loss in nats: {name}": "损失（奈特）：{name}",
@@ -162,6 +163,8 @@ CHINESE: dict[str, str] = {
     "masked tokens guessed right": "猜对的被遮盖词元",
     "held-out loss, next sentence": "留出损失，下一句",
     "next sentence told right": "下一句判断正确",
+    "held-out loss, sentence order": "留出损失，句子顺序",
+    "sentence order told right": "句子顺序判断正确",
     "best step": "最佳步",
     # Fill
     "Filling in what is masked": "填补被遮盖的词元",

@@ -50,13 +50,18 @@ def _blocks(run: Source, say: Say) -> list[Block]:
 
 
 def _objective_name(objective: str, say: Say) -> str:
-    names = {"masked_tokens": say("masked tokens"), "next_sentence": say("next sentence"), "classes": say("classes")}
+    names = {
+        "masked_tokens": say("masked tokens"),
+        "next_sentence": say("next sentence"),
+        "sentence_order": say("sentence order"),
+        "classes": say("classes"),
+    }
     return names.get(objective, objective.replace("_", " "))
 
 
 def _loss_figure(log: list[dict[str, Any]], objective: str, result: dict[str, Any], say: Say) -> Figure:
     references: list[tuple[str, float]] = []
-    if objective == "next_sentence":
+    if objective in ("next_sentence", "sentence_order"):
         references.append((say("coin toss, ln 2 = {loss}", loss=number(math.log(2), 2)), math.log(2)))
     elif result:
         uniform, entropy = finite(result.get("uniform_loss")), finite(result.get("unigram_entropy"))
@@ -133,6 +138,8 @@ def _facts(result: dict[str, Any], say: Say) -> list[tuple[str, str]]:
         (say("masked tokens guessed right"), evaluation.get("masked_tokens_accuracy"), percent),
         (say("held-out loss, next sentence"), evaluation.get("next_sentence"), number),
         (say("next sentence told right"), evaluation.get("next_sentence_accuracy"), percent),
+        (say("held-out loss, sentence order"), evaluation.get("sentence_order"), number),
+        (say("sentence order told right"), evaluation.get("sentence_order_accuracy"), percent),
         (say("best step"), result.get("best_step"), number),
     ]
     return [(name, spell(value)) for name, value, spell in rows if finite(value) is not None]
