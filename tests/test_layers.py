@@ -27,6 +27,7 @@ LEVELS = {
     "metrics": 3,
     "model": 3,
     "optim": 3,
+    "processes": 3,
     "objectives": 4,
     "tasks": 4,
     "checkpoint": 5,
@@ -67,6 +68,7 @@ ONLY = {
     "model": {"errors", "config"},
     "optim": {"errors", "config"},
     "devices": {"errors", "config"},
+    "processes": {"errors"},
     "doctor": {"errors", "config", "run", "corpus", "tokenizer", "store", "metrics"},
     "report": {"errors", "config", "run"},
 }

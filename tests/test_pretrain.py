@@ -66,7 +66,9 @@ def test_another_seed_is_another_run(tmp_path: Path) -> None:
 def test_accumulation_changes_nothing(tmp_path: Path) -> None:
     for parts in (1, 3):
         settings = {"accumulation": parts, "steps": 8, "batch_size": 6}
-        pretrain(recipe(tmp_path, f"parts-{parts}", train=settings, objective={"pair": "sentence_order", "unit": "span"}))
+        pretrain(
+            recipe(tmp_path, f"parts-{parts}", train=settings, objective={"pair": "sentence_order", "unit": "span"})
+        )
     whole, parts = (read_log(tmp_path / f"parts-{n}" / "log.jsonl") for n in (1, 3))
     for one, other in zip(whole, parts, strict=True):
         assert one["sample_ids"] == other["sample_ids"]

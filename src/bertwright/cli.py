@@ -7,6 +7,7 @@ Exit codes: 0 done, 1 a user's error, 2 usage, 130 interrupted.
 import functools
 import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -154,6 +155,8 @@ def pretrain(
     _warn_of_unused(overrides, resume)
     with _stages() as (_, progress):
         result = run_pretrain(loaded, resume=resume, progress=progress.steps, preparing=progress.counter)
+    if not _leads():
+        return
     _say(
         f"loss {result['first_loss']:.3f} at first (expected {result['expected_first_loss']:.3f}), "
         f"held out {result['best']:.3f} at best (frequencies alone: {result['unigram_entropy']:.3f}); "
@@ -300,6 +303,11 @@ def _json(result: dict[str, Any], wanted: bool) -> None:
         sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
 
 
+def _leads() -> bool:
+    """Whether this process speaks for all that torchrun has started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def _warn_of_unused(overrides: list[str] | None, resume: bool) -> None:
     unused = [override for override in overrides or [] if not override.startswith("run=")]
     if resume and unused:
@@ -359,7 +367,8 @@ def _stages() -> Iterator[tuple[Callable[[str], None], _Bars]]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[detail]}"))
-    with Progress(*columns, TimeElapsedColumn(), console=_console(), refresh_per_second=4) as bars:
+    options = {"console": _console(), "refresh_per_second": 4, "disable": not _leads()}
+    with Progress(*columns, TimeElapsedColumn(), **options) as bars:
         yield lambda text: _say(text, "bold"), _Bars(bars)
 
 

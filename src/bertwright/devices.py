@@ -27,18 +27,25 @@ def choose_device(name: str) -> torch.device:
         UserError: cuda is asked for and there is none.
     """
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
         raise UserError(
             "train.device is cuda, but torch sees no GPU", expected="a CUDA device", advice="train.device=cpu"
         )
+    if name == "cuda":
+        return torch.device(name, int(os.environ.get("LOCAL_RANK", "0")))
     return torch.device(name)
 
 
-def use_threads(number: int) -> int:
-    """Compute with this many CPU threads (0: one per core that the process may use); returns how many."""
+def use_threads(number: int, *, sharing: int = 1) -> int:
+    """Compute with this many CPU threads; returns how many.
+
+    Args:
+        number: 0 takes one per core that the process may use.
+        sharing: processes that share these cores evenly.
+    """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(number or cores)
+    torch.set_num_threads(number or max(1, cores // sharing))
     return torch.get_num_threads()
 
 

@@ -23,6 +23,7 @@ from bertwright.objectives import (
 )
 from bertwright.optim import Optimizers
 from bertwright.prepare import prepare
+from bertwright.processes import join, leave, restarted
 from bertwright.run import Run
 from bertwright.store import Store
 from bertwright.tokenizer import Tokenizer
@@ -41,7 +42,7 @@ def pretrain(
     progress: Progress | None = None,
     preparing: Callable[[str, int, int | None], None] | None = None,
 ) -> dict[str, Any]:
-    """Pre-train as a recipe says; the store is prepared first if there is none.
+    """Pre-train as a recipe says; the store is prepared first if there is none. Under torchrun the work is shared.
 
     Args:
         recipe: what to do; with `resume`, only its `run` is read, the rest comes from the run folder.
@@ -56,30 +57,32 @@ def pretrain(
         UserError: the store is missing or damaged, the run folder is taken, or the loss is no number any more.
         Interrupted: Ctrl-C or SIGTERM came; a checkpoint was saved first.
     """
-    run = Run.open(expand(recipe.run)) if resume else Run.create(expand(recipe.run))
-    if resume:
-        recipe = load_recipe(PretrainRecipe, run.recipe)
-    if recipe.corpus is not None and not expand(recipe.store).exists():
-        prepare(recipe, progress=preparing)
-    store = Store.open(expand(recipe.store))
-    tokenizer = store.tokenizer()
-    rows_of_table = recipe.model.vocabulary_size or tokenizer.vocabulary_size
-    recipe = recipe.model_copy(update={"model": recipe.model.model_copy(update={"vocabulary_size": rows_of_table})})
-    _check(recipe, store)
-    # Read before training: what is damaged must not come up at the end of it.
-    entropy, page = store.unigram_entropy, store.page()
-    device = use_machine(recipe.train)
-    pair = recipe.objective.pair
-    model = PretrainingModel(recipe.model, pair=pair != "none").to(device)
-    data = _Data(recipe, store, tokenizer)
-    losses = functools.partial(pretraining_losses, pair=pair)
-    if not resume:
-        settings = resolve(recipe.train, recipe.optimizer, model, losses, data.rows(0), device)
-        recipe = recipe.model_copy(update={"train": settings})
-        run.write_recipe(dump_recipe(recipe))
-    elif checkpoint := latest_checkpoint(run):
-        load_weights(model, load_checkpoint(checkpoint))
-    if page is not None:
+    processes = join()
+    with processes.leader_first():
+        # The others find what the first one has chosen and written; so do all after a restart.
+        resume = resume or not processes.leads or (restarted() and Run(expand(recipe.run)).recipe.exists())
+        run = Run.open(expand(recipe.run)) if resume else Run.create(expand(recipe.run))
+        if resume:
+            recipe = load_recipe(PretrainRecipe, run.recipe)
+        if recipe.corpus is not None and not expand(recipe.store).exists():
+            prepare(recipe, progress=preparing)
+        store = Store.open(expand(recipe.store))
+        tokenizer = store.tokenizer()
+        recipe = _with_vocabulary(recipe, store, tokenizer)
+        # Read before training: what is damaged must not come up at the end of it.
+        entropy, page = store.unigram_entropy, store.page()
+        device = use_machine(recipe.train)
+        pair = recipe.objective.pair
+        model = PretrainingModel(recipe.model, pair=pair != "none").to(device)
+        data = _Data(recipe, store, tokenizer)
+        losses = functools.partial(pretraining_losses, pair=pair)
+        if not resume:
+            settings = resolve(recipe.train, recipe.optimizer, model, losses, data.rows(0), device)
+            recipe = recipe.model_copy(update={"train": settings})
+            run.write_recipe(dump_recipe(recipe))
+        elif checkpoint := latest_checkpoint(run):
+            load_weights(model, load_checkpoint(checkpoint))
+    if page is not None and processes.leads:
         run.save_result("data", page)
     model.encoder.attention_path = recipe.train.attention
     description = Description(
@@ -100,9 +103,13 @@ def pretrain(
         save=lambda folder, state: save_checkpoint(folder, model, tokenizer, description, state),
     )
     optimizers = Optimizers(model, recipe.optimizer)
-    position = train(training, recipe.train, optimizers, run, device=device, progress=progress, resume=resume)
+    position = train(
+        training, recipe.train, optimizers, run, device=device, processes=processes, progress=progress, resume=resume
+    )
     result = _result(recipe.model, model, entropy, position)
-    run.save_result("pretrain", result)
+    if processes.leads:
+        run.save_result("pretrain", result)
+    leave()
     return result
 
 
@@ -160,9 +167,9 @@ class _Data:
         count: dict[str, int] = {}
         for begin in range(0, len(samples), self.samples_per_batch):
             part = samples[begin : begin + self.samples_per_batch]
-            batch = self._rows(self.held_out, part, EVALUATION_SEED, 0).batch(device)
-            counts = pretraining_counts(batch, pair)
-            for name, (summed, correct) in pretraining_answers(forward, batch, pair).items():
+            rows = self._rows(self.held_out, part, EVALUATION_SEED, 0)
+            counts = pretraining_counts(rows, pair)
+            for name, (summed, correct) in pretraining_answers(forward, rows.batch(device), pair).items():
                 loss[name] = loss.get(name, 0.0) + float(summed)
                 right[name] = right.get(name, 0) + int(correct)
                 count[name] = count.get(name, 0) + counts[name]
@@ -174,10 +181,13 @@ class _Data:
         return result
 
 
-def _check(recipe: PretrainRecipe, store: Store) -> None:
-    if recipe.model.vocabulary_size < store.vocabulary_size:
+def _with_vocabulary(recipe: PretrainRecipe, store: Store, tokenizer: Tokenizer) -> PretrainRecipe:
+    """The recipe with a row in the model's embedding table for each token, if it names no number of rows itself."""
+    rows = recipe.model.vocabulary_size or tokenizer.vocabulary_size
+    if rows < store.vocabulary_size:
         raise UserError(
-            f"the model has {recipe.model.vocabulary_size} rows, but the tokenizer {store.vocabulary_size} tokens",
+            f"the model has {rows} rows, but the tokenizer {store.vocabulary_size} tokens",
             expected="as many rows as the tokenizer has tokens, or more",
             advice="leave model.vocabulary_size out",
         )
+    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"vocabulary_size": rows})})

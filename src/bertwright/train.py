@@ -12,7 +12,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from bertwright.errors import Interrupted, UserError
 from bertwright.model.heads import EncoderModel
 from bertwright.model.layers import ATTENTION
 from bertwright.optim import Optimizers, schedule
+from bertwright.processes import Engine, Processes, processes_here, without_sum
 from bertwright.run import Run, remove_folder
 
 Forward = Callable[..., Any]
@@ -49,7 +50,7 @@ class Training:
     """Number of the global batch, from 0 -> its rows, a function of this number alone."""
     batches_per_epoch: int
     losses: Callable[[Forward, Batch], Losses]
-    counts: Callable[[Batch], dict[str, int]]
+    counts: Callable[[Rows], dict[str, int]]
     """Over how many predictions each loss is a sum."""
     weights: dict[str, float]
     """Weight of each objective's mean loss in the total."""
@@ -83,6 +84,7 @@ def train(
     run: Run,
     *,
     device: torch.device,
+    processes: Processes = Processes(),  # noqa: B008  (frozen)
     progress: Progress | None = None,
     resume: bool = False,
 ) -> Position:
@@ -94,6 +96,7 @@ def train(
         optimizers: over the parameters of `training.model`.
         run: the folder; log, checkpoints and best/ are written there.
         device: where to compute.
+        processes: that train together.
         progress: told after every step.
         resume: go on from the last checkpoint, if there is one.
 
@@ -102,25 +105,29 @@ def train(
         Interrupted: Ctrl-C or SIGTERM came; a checkpoint was saved first.
     """
     forward = computing_in(training.model, DTYPES[settings.dtype])
+    engine = processes.engine(training.model, functools.partial(training.losses, forward))
     position = _restore(training, optimizers, run) if resume else Position()
-    run.rewind(position.step)
-    if position.step == 0:
-        torch.manual_seed(settings.seed)
-    clock = _Clock(settings, training.batches_per_epoch, position.seconds)
+    if processes.leads:
+        run.rewind(position.step)
+    if position.step == 0 or not processes.leads:
+        torch.manual_seed(settings.seed + processes.rank + position.step)  # every process drops out other values
+    clock = _Clock(settings, training.batches_per_epoch, position.seconds, processes)
     with _stop_requests() as stop_requested:
         while clock.progress(position.step) < 1.0:
-            record = _step(training, settings, optimizers, forward, position, clock, device)
+            record = _step(training, settings, optimizers, engine, position, clock, device, processes)
             position.step += 1
-            position.seconds = clock.seconds()
+            stopping = clock.read(stop_requested())
             over = clock.progress(position.step) >= 1.0
             if over or clock.evaluations_due(position.step) > position.evaluations:
-                record["evaluation"] = _evaluate(training, forward, position, run)
+                record["evaluation"] = _evaluate(training, forward, position, run, processes)
                 position.evaluations = clock.evaluations_due(position.step)
-            position.seconds = clock.seconds()
-            run.append(record)
-            stopping = stop_requested()
-            if over or stopping or position.step in _kept(settings, position.step) or _due(settings, position.step):
-                _save(training, settings, optimizers, run, position)
+                stopping = clock.read(stop_requested())
+            record["seconds"] = round(clock.seconds, 3)
+            position.seconds = clock.seconds
+            if processes.leads:
+                run.append(record)
+                if over or stopping or position.step in _kept(settings, position.step) or _due(settings, position.step):
+                    _save(training, settings, optimizers, run, position)
             if progress is not None:
                 share = min(1.0, clock.progress(position.step))
                 progress({**record, "progress": share, "seconds_left": position.seconds * (1 - share) / share})
@@ -132,7 +139,7 @@ def train(
 def use_machine(settings: TrainSettings) -> torch.device:
     """Set threads and allocator for training, seed the random numbers, and give the device to train on."""
     keep_freed_memory()
-    use_threads(settings.threads)
+    use_threads(settings.threads, sharing=processes_here())
     torch.manual_seed(settings.seed)
     return choose_device(settings.device)
 
@@ -181,27 +188,28 @@ def _step(
     training: Training,
     settings: TrainSettings,
     optimizers: Optimizers,
-    forward: Forward,
+    engine: Engine,
     position: Position,
     clock: "_Clock",
     device: torch.device,
+    processes: Processes,
 ) -> dict[str, Any]:
     """One optimizer step; returns the log's record of it."""
     begin = time.perf_counter()
     rows = training.rows(position.step)
-    batches = [rows.part(part, settings.accumulation).batch(device) for part in range(settings.accumulation)]
-    batches = [batch for batch in batches if len(batch.sample_ids)]
-    counts = [training.counts(batch) for batch in batches]
-    totals = {name: max(1, sum(count[name] for count in counts)) for name in counts[0]}
+    totals = {name: max(1, count) for name, count in training.counts(rows).items()}
+    batches = [part.batch(device) for part in _parts(rows, settings.accumulation, processes)]
     training.model.train()
-    means = dict.fromkeys(totals, 0.0)
-    for batch in batches:
-        losses = training.losses(forward, batch)
-        # A sum over this part divided by the count of the whole batch: any partition gives the same gradient.
-        shares = [training.weights[name] * loss / totals[name] for name, loss in losses.items()]
-        torch.stack(shares).sum().backward()
+    sums = dict.fromkeys(totals, 0.0)
+    for number, batch in enumerate(batches, start=1):
+        with without_sum(engine) if number < len(batches) else nullcontext():
+            losses = engine(batch)
+            # A sum over this part divided by the count of the whole batch: any partition gives the same gradient.
+            shares = [training.weights[name] * loss / totals[name] for name, loss in losses.items()]
+            (torch.stack(shares).sum() * processes.size).backward()  # over processes the mean is taken
         for name, loss in losses.items():
-            means[name] += float(loss.detach()) / totals[name]
+            sums[name] += float(loss.detach())
+    means = {name: summed / totals[name] for name, summed in zip(sums, processes.sum(list(sums.values())), strict=True)}
     loss = sum(training.weights[name] * mean for name, mean in means.items())
     _require_finite("loss", loss, position, rows)
     factor = schedule(clock.middle_of(position.step), settings.warmup)
@@ -209,7 +217,7 @@ def _step(
     _require_finite("gradient", norm, position, rows)
     if position.first_loss is None:
         position.first_loss = means.get("masked_tokens", loss)
-    tokens = sum(batch.num_tokens for batch in batches)
+    tokens = int((rows.sequence_ids > 0).sum())
     position.tokens += tokens
     return {
         "step": position.step + 1,
@@ -220,9 +228,25 @@ def _step(
         "gradient_norm": norm,
         "tokens": tokens,
         "tokens_per_second": round(tokens / (time.perf_counter() - begin), 1),
-        "seconds": round(clock.seconds(), 3),
         "sample_ids": _digest(rows),
     }
+
+
+def _parts(rows: Rows, accumulation: int, processes: Processes) -> list[Rows]:
+    """The parts of a global batch that this process computes one after the other.
+
+    Raises:
+        UserError: there is no row for each process.
+    """
+    if len(rows.input_ids) < processes.size:
+        raise UserError(
+            f"a batch of {len(rows.input_ids)} rows is too small for {processes.size} processes",
+            expected="a row for each process at least",
+            advice="raise train.batch_size, or start fewer processes",
+        )
+    numbers = range(processes.rank, accumulation * processes.size, processes.size)
+    parts = [rows.part(number, accumulation * processes.size) for number in numbers]
+    return [part for part in parts if len(part.sample_ids)]
 
 
 def _require_finite(name: str, value: float, position: Position, rows: Rows) -> None:
@@ -239,16 +263,19 @@ def _digest(rows: Rows) -> str:
     return f"{len(rows.sample_ids)}:{zlib.crc32(rows.sample_ids.astype('<i8').tobytes()):08x}"
 
 
-def _evaluate(training: Training, forward: Forward, position: Position, run: Run) -> dict[str, float]:
+def _evaluate(
+    training: Training, forward: Forward, position: Position, run: Run, processes: Processes
+) -> dict[str, float]:
     """Evaluate, and keep the model if it is the best so far."""
     training.model.eval()
     with torch.inference_mode():
-        evaluation = training.evaluate(forward)
+        evaluation = processes.of_leader(lambda: training.evaluate(forward))
     value = evaluation[training.criterion]
     better = position.best is None or (value < position.best if training.lower_is_better else value > position.best)
     if better:
         position.best, position.best_step = value, position.step
-        training.save(run.best, None)
+        if processes.leads:
+            training.save(run.best, None)
     position.evaluation = evaluation
     return evaluation
 
@@ -256,32 +283,37 @@ def _evaluate(training: Training, forward: Forward, position: Position, run: Run
 class _Clock:
     """How much of a run is over: by steps, or by the time that it has run, over all its resumptions."""
 
-    def __init__(self, settings: TrainSettings, batches_per_epoch: int, seconds: float) -> None:
+    def __init__(self, settings: TrainSettings, batches_per_epoch: int, seconds: float, processes: Processes) -> None:
+        self.seconds = seconds
+        """That the run had taken when the clock was read."""
         self._begin = time.perf_counter() - seconds
+        self._processes = processes
         self._limit = settings.minutes * 60 if settings.minutes else None
         epochs = settings.epochs or 0
         self._steps = settings.steps or math.ceil(epochs * batches_per_epoch)
         per_evaluation = max(1, batches_per_epoch if settings.epochs else self._steps // 10)
         self._evaluate_every = settings.evaluate_every or (0 if self._limit else per_evaluation)
 
-    def seconds(self) -> float:
-        """Seconds that the run has taken."""
-        return time.perf_counter() - self._begin
+    def read(self, stop: bool) -> bool:
+        """Read the first process's time; whether any process was asked to stop."""
+        seconds = time.perf_counter() - self._begin if self._processes.leads else 0.0
+        self.seconds, stops = self._processes.sum([seconds, float(stop)])
+        return stops > 0
 
     def progress(self, step: int) -> float:
         """Share of the run that is over after `step` steps."""
-        return self.seconds() / self._limit if self._limit else step / self._steps
+        return self.seconds / self._limit if self._limit else step / self._steps
 
     def middle_of(self, step: int) -> float:
         """Where in the run the step lies that begins now."""
-        return min(1.0, self.seconds() / self._limit) if self._limit else (step + 0.5) / self._steps
+        return min(1.0, self.seconds / self._limit) if self._limit else (step + 0.5) / self._steps
 
     def evaluations_due(self, step: int) -> int:
         """How many evaluations should have been made by now."""
         if self._evaluate_every:
             return step // self._evaluate_every
         assert self._limit is not None
-        return int(10 * self.seconds() / self._limit)
+        return int(10 * self.seconds / self._limit)
 
 
 # ---------------------------------------------------------------------------------------------- checkpoints

@@ -78,11 +78,11 @@ def pretraining_answers(model: Forward, batch: Batch, pair: str) -> dict[str, tu
     }
 
 
-def pretraining_counts(batch: Batch, pair: str) -> dict[str, int]:
+def pretraining_counts(rows: Rows, pair: str) -> dict[str, int]:
     """Per objective: over how many predictions its loss is a sum."""
-    counts = {"masked_tokens": len(batch.labels)}
+    counts = {"masked_tokens": int((rows.labels != IGNORED).sum())}
     if pair != "none":
-        counts[pair] = int((batch.sequence_labels != IGNORED).sum())
+        counts[pair] = int((rows.sequence_labels != IGNORED).sum())
     return counts
 
 

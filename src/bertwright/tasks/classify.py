@@ -113,9 +113,9 @@ def losses(forward: Callable[..., Tensor], batch: Batch) -> dict[str, Tensor]:
     return {"classes": functional.cross_entropy(logits.float(), batch.sequence_labels, reduction="sum")}
 
 
-def counts(batch: Batch) -> dict[str, int]:
+def counts(rows: Rows) -> dict[str, int]:
     """The number of sequences."""
-    return {"classes": len(batch.sequence_labels)}
+    return {"classes": len(rows.sequence_labels)}
 
 
 def probabilities(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from bertwright.batches import Batch, Rows, Segments
+from bertwright.batches import Rows, Segments
 from bertwright.config import ModelConfig, StartSettings
 from bertwright.model.heads import EncoderModel
 
@@ -34,7 +34,7 @@ class Task:
     model: Callable[[ModelConfig, int, str], EncoderModel]
     rows: Callable[..., Rows]
     losses: Callable[..., dict[str, Tensor]]
-    counts: Callable[[Batch], dict[str, int]]
+    counts: Callable[[Rows], dict[str, int]]
     probabilities: Callable[..., np.ndarray]
     scores: Callable[..., dict[str, Any]]
     criterion: str
