@@ -28,6 +28,7 @@ LEVELS = {
     "model": 3,
     "optim": 3,
     "processes": 3,
+    "watch": 3,
     "objectives": 4,
     "tasks": 4,
     "checkpoint": 5,

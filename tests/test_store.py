@@ -105,12 +105,6 @@ def test_entropy_of_equal_shares_is_the_logarithm_of_their_number():
     assert entropy(np.array([5, 5, 0, 5, 5])) == pytest.approx(np.log(4))
 
 
-def test_gather_joins_pieces(store: Store):
-    starts, lengths = np.array([5, 0, 90, 90, 7]), np.array([3, 10, 0, 20, 1])
-    expected = [store.tokens(start, start + length) for start, length in zip(starts, lengths, strict=True)]
-    assert np.array_equal(store.gather(starts, lengths), np.concatenate(expected))
-
-
 def test_empty_segments_and_documents_are_left_out(tmp_path: Path, tokenizer: Tokenizer):
     ids, nothing = tokenizer.encode("park"), np.empty(0, dtype=np.int32)
     with StoreWriter(tmp_path / "store", tokenizer) as writer:
@@ -164,7 +158,7 @@ def test_a_block_is_compared_once(tmp_path: Path, tokenizer: Tokenizer, monkeypa
         store.tokens(31, 33)  # two bytes a token: across the end of block 0
         store.tokens(40, 60)
     assert compared == [0, 1]
-    store.gather(np.array([0, 100]), np.array([1, 1]))
+    store.tokens(100, 101)
     assert compared == [0, 1, 3]
 
 

@@ -352,6 +352,8 @@ class _Bars:
         if "evaluation" in record:
             values = "  ".join(f"{name} {value:.4f}" for name, value in record["evaluation"].items())
             self._bars.console.print(f"[dim]step {record['step']:,}  evaluation  {values}[/]")
+        for notice in record.get("notices", []):
+            _say(f"warning: {notice}", "yellow")
         if record["progress"] >= 1.0:
             self._tasks.pop("training", None)
 

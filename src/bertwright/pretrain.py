@@ -28,6 +28,7 @@ from bertwright.run import Run
 from bertwright.store import Store
 from bertwright.tokenizer import Tokenizer
 from bertwright.train import Forward, Position, Progress, Training, latest_checkpoint, resolve, train, use_machine
+from bertwright.watch import watch_plateau
 
 EVALUATION_SAMPLES = 1024
 """Held-out samples that the loss is measured on, at most; always the same ones under the same masks."""
@@ -101,6 +102,7 @@ def pretrain(
         criterion="loss",
         lower_is_better=True,
         save=lambda folder, state: save_checkpoint(folder, model, tokenizer, description, state),
+        watches=[watch_plateau(entropy)],
     )
     optimizers = Optimizers(model, recipe.optimizer)
     position = train(

@@ -280,19 +280,6 @@ class Store:
         self._files["tokens.bin"].check(start * self._token_bytes, stop * self._token_bytes)
         return self._tokens[start:stop]
 
-    def gather(self, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Ids of many pieces, joined: piece n is `lengths[n]` tokens from `starts[n]` on.
-
-        Raises:
-            UserError: a block is damaged.
-        """
-        starts, lengths = np.asarray(starts, dtype=np.int64), np.asarray(lengths, dtype=np.int64)
-        size, file = self._token_bytes, self._files["tokens.bin"]
-        for start, stop in zip(starts.tolist(), (starts + lengths).tolist(), strict=True):
-            file.check(start * size, stop * size)
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        return self._tokens[np.repeat(starts, lengths) + within]
-
     def begins_word(self, start: int, stop: int) -> np.ndarray:
         """Whether each of the tokens start..stop begins a word, bool [stop - start].
 

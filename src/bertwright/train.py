@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +30,7 @@ from bertwright.model.layers import ATTENTION
 from bertwright.optim import Optimizers, schedule
 from bertwright.processes import Engine, Processes, processes_here, without_sum
 from bertwright.run import Run, remove_folder
+from bertwright.watch import Watch, watch_gradients
 
 Forward = Callable[..., Any]
 """A model's forward pass, perhaps in another number format than its weights."""
@@ -60,6 +61,8 @@ class Training:
     lower_is_better: bool
     save: Callable[[Path, dict[str, Any] | None], None]
     """Write a checkpoint folder, with this state for going on or without one."""
+    watches: Sequence[Watch] = ()
+    """What to look out for, beside exploding gradients."""
 
 
 @dataclass
@@ -112,6 +115,7 @@ def train(
     if position.step == 0 or not processes.leads:
         torch.manual_seed(settings.seed + processes.rank + position.step)  # every process drops out other values
     clock = _Clock(settings, training.batches_per_epoch, position.seconds, processes)
+    watches = [watch_gradients(), *training.watches]
     with _stop_requests() as stop_requested:
         while clock.progress(position.step) < 1.0:
             record = _step(training, settings, optimizers, engine, position, clock, device, processes)
@@ -123,6 +127,8 @@ def train(
                 position.evaluations = clock.evaluations_due(position.step)
                 stopping = clock.read(stop_requested())
             record["seconds"] = round(clock.seconds, 3)
+            if notices := [notice for watch in watches for notice in watch(record, clock.progress(position.step))]:
+                record["notices"] = notices
             position.seconds = clock.seconds
             if processes.leads:
                 run.append(record)
