@@ -185,6 +185,8 @@ def finetune(
     _warn_of_unused(overrides, resume)
     with _stages() as (_, progress):
         result = run_finetune(loaded, resume=resume, progress=progress.steps)
+    if not _leads():
+        return
     if result["start"]["weights"] == "pretrained" and any("pooler" in name for name in result["start"]["fresh"]):
         _say("the pooler was drawn anew: the checkpoint has none (start.pooling=mean needs none)", "yellow")
     for key, told in (

@@ -12,10 +12,20 @@ from bertwright.devices import DTYPES, computing_in
 from bertwright.errors import UserError
 from bertwright.model.heads import EncoderModel
 from bertwright.optim import Optimizers
-from bertwright.run import Run
+from bertwright.processes import join, leave
 from bertwright.tasks import TASKS
 from bertwright.tasks.task import Example, Task
-from bertwright.train import Forward, Progress, Training, latest_checkpoint, resolve, train, use_machine
+from bertwright.train import (
+    Forward,
+    Position,
+    Progress,
+    Training,
+    enter_run,
+    latest_checkpoint,
+    resolve,
+    train,
+    use_machine,
+)
 
 
 def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress | None = None) -> dict[str, Any]:
@@ -33,23 +43,24 @@ def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress
         UserError: the checkpoint or the data are missing, damaged or do not fit together.
         Interrupted: Ctrl-C or SIGTERM came; a checkpoint was saved first.
     """
-    run = Run.open(expand(recipe.run)) if resume else Run.create(expand(recipe.run))
-    if resume:
-        recipe = load_recipe(FinetuneRecipe, run.recipe)
-    task = TASKS[recipe.task]
-    data = _Data(task, recipe)
-    start = load_checkpoint(expand(recipe.start.checkpoint))
-    data.encode(start, recipe.train.length)
-    device = use_machine(recipe.train)
-    model, fresh = _model(task, recipe, start, len(data.labels))
-    model.to(device)
-    optimizers = Optimizers(model, recipe.optimizer)
-    if not resume:
-        settings = resolve(recipe.train, recipe.optimizer, model, task.losses, data.rows(0), device)
-        recipe = recipe.model_copy(update={"train": settings})
-        run.write_recipe(dump_recipe(recipe))
-    elif checkpoint := latest_checkpoint(run):
-        load_weights(model, load_checkpoint(checkpoint))
+    processes = join()
+    with processes.leader_first():
+        run, resume = enter_run(expand(recipe.run), processes, resume=resume)
+        if resume:
+            recipe = load_recipe(FinetuneRecipe, run.recipe)
+        task = TASKS[recipe.task]
+        data = _Data(task, recipe)
+        start = load_checkpoint(expand(recipe.start.checkpoint))
+        data.encode(start, recipe.train.length)
+        device = use_machine(recipe.train)
+        model, fresh = _model(task, recipe, start, len(data.labels))
+        model.to(device)
+        if not resume:
+            settings = resolve(recipe.train, recipe.optimizer, model, task.losses, data.rows(0), device)
+            recipe = recipe.model_copy(update={"train": settings})
+            run.write_recipe(dump_recipe(recipe))
+        elif checkpoint := latest_checkpoint(run):
+            load_weights(model, load_checkpoint(checkpoint))
     model.encoder.attention_path = recipe.train.attention
     description = Description(
         config=start.config.model_copy(update={"dropout": recipe.start.dropout}),
@@ -69,23 +80,26 @@ def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress
         lower_is_better=False,
         save=lambda folder, state: save_checkpoint(folder, model, start.tokenizer, description, state),
     )
-    position = train(training, recipe.train, optimizers, run, device=device, progress=progress, resume=resume)
-    load_weights(model, load_checkpoint(run.best))
-    model.eval()
-    forward = computing_in(model, DTYPES[recipe.train.dtype])
-    result = {
-        "kind": recipe.task,
-        "start": {"checkpoint": recipe.start.checkpoint, "weights": recipe.start.weights, "fresh": fresh},
-        "labels": data.labels,
-        "examples": {side: len(examples) for side, examples in data.examples.items()},
-        "num_truncated": data.num_truncated,
-        "overlaps": data.overlaps(),
-        "steps": position.step,
-        "seconds": round(position.seconds, 1),
-        "best_step": position.best_step,
-        **{side: data.score(forward, side, device) for side in ("development", "test") if side in data.examples},
-    }
-    run.save_result("finetune", result)
+    position = train(
+        training,
+        recipe.train,
+        Optimizers(model, recipe.optimizer),
+        run,
+        device=device,
+        processes=processes,
+        progress=progress,
+        resume=resume,
+    )
+
+    def result_of_best() -> dict[str, Any]:
+        load_weights(model, load_checkpoint(run.best))
+        model.eval()
+        result = data.result(computing_in(model, DTYPES[recipe.train.dtype]), fresh, position, device)
+        run.save_result("finetune", result)
+        return result
+
+    result = processes.of_leader(result_of_best)
+    leave()
     return result
 
 
@@ -132,6 +146,29 @@ class _Data:
         """Scores of the development or test examples."""
         shares = self.task.probabilities(forward, self.sequences[side], self.special, device=device)
         return self.task.scores(self.examples[side], shares, self.labels)
+
+    def result(self, forward: Forward, fresh: list[str], position: Position, device: torch.device) -> dict[str, Any]:
+        """What a run reached, and from what.
+
+        Args:
+            forward: of the best model.
+            fresh: names of the parameters that did not come from the checkpoint.
+            position: at the end of the run.
+            device: where to compute.
+        """
+        start = self.recipe.start
+        return {
+            "kind": self.recipe.task,
+            "start": {"checkpoint": start.checkpoint, "weights": start.weights, "fresh": fresh},
+            "labels": self.labels,
+            "examples": {side: len(examples) for side, examples in self.examples.items()},
+            "num_truncated": self.num_truncated,
+            "overlaps": self.overlaps(),
+            "steps": position.step,
+            "seconds": round(position.seconds, 1),
+            "best_step": position.best_step,
+            **{side: self.score(forward, side, device) for side in ("development", "test") if side in self.examples},
+        }
 
     def overlaps(self) -> dict[str, int]:
         """How many development and test texts stand in the training data too: they flatter the scores."""

@@ -23,11 +23,20 @@ from bertwright.objectives import (
 )
 from bertwright.optim import Optimizers
 from bertwright.prepare import prepare
-from bertwright.processes import join, leave, restarted
-from bertwright.run import Run
+from bertwright.processes import join, leave
 from bertwright.store import Store
 from bertwright.tokenizer import Tokenizer
-from bertwright.train import Forward, Position, Progress, Training, latest_checkpoint, resolve, train, use_machine
+from bertwright.train import (
+    Forward,
+    Position,
+    Progress,
+    Training,
+    enter_run,
+    latest_checkpoint,
+    resolve,
+    train,
+    use_machine,
+)
 from bertwright.watch import watch_plateau
 
 EVALUATION_SAMPLES = 1024
@@ -60,9 +69,7 @@ def pretrain(
     """
     processes = join()
     with processes.leader_first():
-        # The others find what the first one has chosen and written; so do all after a restart.
-        resume = resume or not processes.leads or (restarted() and Run(expand(recipe.run)).recipe.exists())
-        run = Run.open(expand(recipe.run)) if resume else Run.create(expand(recipe.run))
+        run, resume = enter_run(expand(recipe.run), processes, resume=resume)
         if resume:
             recipe = load_recipe(PretrainRecipe, run.recipe)
         if recipe.corpus is not None and not expand(recipe.store).exists():

@@ -28,7 +28,7 @@ from bertwright.errors import Interrupted, UserError
 from bertwright.model.heads import EncoderModel
 from bertwright.model.layers import ATTENTION
 from bertwright.optim import Optimizers, schedule
-from bertwright.processes import Engine, Processes, processes_here, without_sum
+from bertwright.processes import Engine, Processes, processes_here, restarted, without_sum
 from bertwright.run import Run, remove_folder
 from bertwright.watch import Watch, watch_gradients
 
@@ -140,6 +140,18 @@ def train(
             if stopping and not over:
                 raise Interrupted(f"stopped after step {position.step}; a checkpoint is saved, go on by --resume")
     return position
+
+
+def enter_run(folder: Path, processes: Processes, *, resume: bool) -> tuple[Run, bool]:
+    """The run folder, and whether a run goes on in it: as asked for, or after a restart by torchrun.
+
+    It does for all processes but the first: they find there what the first one has chosen.
+
+    Raises:
+        UserError: a run is there already, or, to go on with, none.
+    """
+    resume = resume or not processes.leads or (restarted() and Run(folder).recipe.exists())
+    return (Run.open(folder) if resume else Run.create(folder)), resume
 
 
 def use_machine(settings: TrainSettings) -> torch.device:
