@@ -120,6 +120,19 @@ def test_a_torn_last_line_of_the_log_is_left_out(tmp_path: Path) -> None:
     assert run.log.read_text(encoding="utf-8") == '{"step": 1}\n{"step": 2}\n'
 
 
+@pytest.mark.parametrize("step", [0, 1, 7, 39, 40, 99])
+def test_the_log_is_cut_where_the_step_ends(tmp_path: Path, step: int) -> None:
+    """Lines far shorter and far longer than the pieces in which it is read."""
+    run = Run.create(tmp_path / "run")
+    records = [{"step": number, "text": "讲" * (number * 977 % 7000)} for number in range(1, 41)]
+    for record in records:
+        run.append(record)
+    run.rewind(step)
+    assert run.read_log() == records[:step]
+    run.append({"step": step + 1})
+    assert len(run.read_log()) == min(step, 40) + 1
+
+
 def test_a_damaged_log_is_told(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"step": 1}\nnonsense\n{"step": 3}\n', encoding="utf-8")

@@ -233,9 +233,42 @@ class Run:
         return read_log(self.log)
 
     def rewind(self, step: int) -> None:
-        """Cut the log back to the given step, as the steps after it are about to be taken again."""
-        kept = [record for record in self.read_log() if record["step"] <= step]
-        write_text(self.log, "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in kept))
+        """Cut the log back to the given step, as the steps after it are about to be taken again.
+
+        It is read from its end, so that a long run is gone on with as quickly as a short one.
+        """
+        if not self.log.exists():
+            return
+        with self.log.open("r+b") as file:
+            end = file.seek(0, os.SEEK_END)
+            while end > 0:
+                start = _line_start(file, end)
+                file.seek(start)
+                if _is_record_until(file.read(end - start), step):
+                    break
+                end = start
+            file.truncate(end)
+
+
+def _line_start(file: BinaryIO, end: int) -> int:
+    """Where the last line begins that ends before this place."""
+    start = end - 1  # the end of the line is not the end of the one before
+    while start > 0:
+        begin = max(0, start - 4096)
+        file.seek(begin)
+        place = file.read(start - begin).rfind(b"\n")
+        if place >= 0:
+            return begin + place + 1
+        start = begin
+    return 0
+
+
+def _is_record_until(line: bytes, step: int) -> bool:
+    """Whether a line of the log is whole, and its step not after the given one."""
+    try:
+        return line.endswith(b"\n") and json.loads(line)["step"] <= step
+    except ValueError:
+        return False
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
