@@ -100,7 +100,9 @@ def test_choose_device(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="torch sees no GPU"):
         choose_device("cuda")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda")
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda", 0)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert choose_device("cuda") == torch.device("cuda", 3), "one GPU for each process that torchrun starts"
 
 
 def test_use_threads() -> None:

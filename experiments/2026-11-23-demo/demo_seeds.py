@@ -1,10 +1,10 @@
 """The demo over five seeds, each start with the best of three learning rates chosen on the development part.
 
-    python experiments/2026-11-23-demo/demo_seeds.py [--folder runs/demo-seeds] [--seeds 5] [--minutes 5]
+    python experiments/2026-11-23-demo/demo_seeds.py [--folder runs/demo-seeds] [--seeds 5] [--minutes 6]
 
 Per seed: another split of the reviews, one pre-training, and for each start and learning rate one fine-tuning with the
 same labels, steps and schedule; a linear model beside them. One JSON a cell in FOLDER/cells; cells that are there are
-skipped, so an interrupted measurement goes on. About 12 minutes a seed on two cores. Prints the table, writes
+skipped, so an interrupted measurement goes on. About 13 minutes a seed on two cores. Prints the table, writes
 FOLDER/summary.json.
 """
 

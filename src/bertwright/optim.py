@@ -84,19 +84,18 @@ class StackedMuon(torch.optim.Muon):
         """Update all matrices that have a gradient."""
         assert closure is None
         for group in self.param_groups:
-            by_shape: dict[torch.Size, list[Tensor]] = {}
+            updates: dict[torch.Size, list[tuple[Tensor, Tensor]]] = {}
             for matrix in group["params"]:
                 if matrix.grad is not None:
-                    by_shape.setdefault(matrix.shape, []).append(matrix)
-            for (height, width), matrices in by_shape.items():
-                gradients = [matrix.grad for matrix in matrices]
-                momenta = [self._momentum(matrix) for matrix in matrices]
-                torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-                updates = torch._foreach_lerp(gradients, momenta, group["momentum"])  # Nesterov
-                turned = orthogonalized(torch.stack(updates), group["ns_coefficients"], group["ns_steps"])
+                    momentum = self._momentum(matrix).lerp_(matrix.grad, 1 - group["momentum"])
+                    nesterov = matrix.grad.lerp(momentum, group["momentum"])
+                    updates.setdefault(matrix.shape, []).append((matrix, nesterov))
+            for (height, width), pairs in updates.items():
+                stack = torch.stack([update for _, update in pairs])
+                turned = orthogonalized(stack, group["ns_coefficients"], group["ns_steps"])
                 rate = group["lr"] * math.sqrt(max(1.0, height / width))
-                torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
-                torch._foreach_add_(matrices, list(turned), alpha=-rate)
+                for (matrix, _), update in zip(pairs, turned, strict=True):
+                    matrix.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-rate)
 
     def _momentum(self, matrix: Tensor) -> Tensor:
         """The running mean of a matrix's gradients."""
