@@ -35,7 +35,7 @@ bench: .venv/installed-dev  ## speed and memory, one script of benchmarks/ after
 clean:  ## remove what was installed and cached; runs/ and stores/ stay
 	rm -rf .venv .pytest_cache .ruff_cache .hypothesis build dist
 
-# One call of pip for everything: a second one could bring another build of torch. `dev` contains `bench` and `demo`.
+# One call of pip for everything: a second one could bring another build of torch. `dev` contains the other extras.
 .venv/installed-demo: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --constraint constraints.txt --editable ".[demo]"

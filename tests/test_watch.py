@@ -27,7 +27,7 @@ def test_an_exploding_gradient_is_told_once() -> None:
 
 def plateau(losses: list[float]) -> list[int]:
     """The evaluations, of ten in a run, at which something is told."""
-    watch = watch_plateau(6.5)
+    watch = watch_plateau(6.5, [])
     records: list[dict[str, Any]] = [{"evaluation": {"masked_tokens": loss}} for loss in losses]
     return [number for number, record in enumerate(records, start=1) if watch(record, number / 10)]
 
@@ -35,7 +35,7 @@ def plateau(losses: list[float]) -> list[int]:
 def test_a_plateau_is_told_once_and_not_too_early() -> None:
     assert plateau([6.6, 6.5, 6.5, 6.47, 6.4]) == [3]
     assert plateau([6.6, 6.5, 6.3, 6.2]) == []
-    assert watch_plateau(6.5)({"step": 1}, 0.9) == [], "no evaluation, nothing to say"
+    assert watch_plateau(6.5, [])({"step": 1}, 0.9) == [], "no evaluation, nothing to say"
 
 
 @pytest.mark.parametrize(("rate", "told"), [(1e-6, True), (2e-2, False)])

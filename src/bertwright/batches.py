@@ -1,12 +1,7 @@
-"""From a store to batches: which samples, in which order, how they share rows, and the tensors in the end.
+"""Batches: how sequences share rows, and the tensors in the end.
 
-Everything is a function of (seed, epoch, index): there is no state to lose, no list of all samples, and going on at
-step 100,000 costs as much as at step 0.
-
-    plan(store, length) -> samples, numbered 0..num_samples-1
-    permute(indexes)    -> their order in an epoch, by a keyed permutation
-    pack(sequences)     -> Rows (numpy): several short sequences share a row, their tokens do not see each other
-    Rows.batch()        -> Batch (torch)
+pack(sequences)     -> Rows (numpy): several short sequences share a row, their tokens do not see each other
+Rows.batch()        -> Batch (torch)
 """
 
 from collections.abc import Sequence
@@ -15,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bertwright.store import Store
 from bertwright.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -44,113 +38,6 @@ class SpecialTokens:
         """The special tokens of a tokenizer."""
         ordinary = np.setdiff1d(np.arange(tokenizer.vocabulary_size), tokenizer.special_ids)
         return cls(tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, ordinary)
-
-
-# ---------------------------------------------------------------------------------------------- random numbers
-
-
-def _mix(values: np.ndarray) -> np.ndarray:
-    """The finalizer of splitmix64 (Steele et al. 2014): a bijection of 64-bit numbers whose output looks random."""
-    values = values + np.uint64(0x9E3779B97F4A7C15)
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
-
-
-def hashed(*keys: int | np.ndarray) -> np.ndarray:
-    """Random 64-bit numbers that are a function of the keys alone.
-
-    Args:
-        keys: non-negative numbers, or arrays of them that broadcast together.
-
-    Returns:
-        uint64, of the keys' common shape (at least one dimension).
-    """
-    state = np.zeros(1, dtype=np.uint64)
-    for key in keys:
-        state = _mix(state ^ np.atleast_1d(np.asarray(key)).astype(np.uint64))
-    return state
-
-
-def uniforms(*keys: int | np.ndarray) -> np.ndarray:
-    """Like `hashed`, as float64 in [0, 1)."""
-    return (hashed(*keys) >> np.uint64(11)) * (1.0 / (1 << 53))
-
-
-def permute(indexes: np.ndarray, size: int, *keys: int) -> np.ndarray:
-    """A keyed permutation of 0..size-1, evaluated at `indexes` (a Feistel network with cycle walking).
-
-    Args:
-        indexes: integers in 0..size-1.
-        size: how many numbers are permuted.
-        keys: non-negative numbers, for example seed and epoch.
-
-    Returns:
-        int64, of the shape of `indexes`.
-    """
-    assert size > 0
-    half = np.uint64(max(1, -(-(size - 1).bit_length() // 2)))
-    mask = (np.uint64(1) << half) - np.uint64(1)
-    values = np.asarray(indexes).astype(np.uint64)
-    outside = np.ones(values.shape, dtype=bool)
-    while outside.any():  # a number that leaves the range walks on along its cycle until it comes back
-        walking = values[outside]
-        left, right = walking >> half, walking & mask
-        for turn in range(4):
-            left, right = right, left ^ (hashed(*keys, turn, right) & mask)
-        values[outside] = (left << half) | right
-        outside = values >= np.uint64(size)
-    return values.astype(np.int64)
-
-
-# ---------------------------------------------------------------------------------------------- samples of a store
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Where the samples of one side of a store (training or held-out) begin: pieces of single documents.
-
-    A document of n tokens gives ceil(n / room) samples of nearly equal length, room being what special tokens leave.
-    """
-
-    store: Store
-    documents: np.ndarray
-    """Numbers of the documents on this side."""
-    first_sample: np.ndarray
-    """Number of the first sample of each of these documents, and the end."""
-    room: int
-    """Tokens that a sample can hold at most, special tokens excluded."""
-
-    @property
-    def num_samples(self) -> int:
-        """How many samples there are in one epoch."""
-        return int(self.first_sample[-1])
-
-    def pieces(self, samples: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Document number, first token and end token (in the store) of samples, each [S]."""
-        place = np.searchsorted(self.first_sample, samples, side="right") - 1
-        document = self.documents[place]
-        offsets = self.store.documents["token_offset"]
-        begin = offsets[document].astype(np.int64)
-        size = offsets[document + 1].astype(np.int64) - begin
-        parts = self.first_sample[place + 1] - self.first_sample[place]
-        part = samples - self.first_sample[place]
-        return document, begin + size * part // parts, begin + size * (part + 1) // parts
-
-    def mean_length(self) -> float:
-        """Mean number of tokens of a sample, special tokens excluded."""
-        offsets = self.store.documents["token_offset"].astype(np.int64)
-        sizes = offsets[self.documents + 1] - offsets[self.documents]
-        return float(sizes.sum() / max(1, self.num_samples))
-
-
-def plan(store: Store, room: int, *, held_out: bool) -> Plan:
-    """The samples of the training side or of the held-out side of a store."""
-    entries = store.documents[:-1]
-    sizes = np.diff(store.documents["token_offset"].astype(np.int64))
-    documents = np.flatnonzero((entries["held_out"].astype(bool) == held_out) & (sizes > 0))
-    counts = -(-sizes[documents] // room)
-    return Plan(store, documents, np.concatenate([[0], np.cumsum(counts)]), room)
 
 
 # ---------------------------------------------------------------------------------------------- rows

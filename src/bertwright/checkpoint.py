@@ -199,7 +199,7 @@ def read_state(folder: Path) -> dict[str, Any]:
     """
     path = folder / "train.pt"
     try:
-        return torch.load(path, weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(
             "no training can go on from here",

@@ -155,15 +155,14 @@ def pretrain(
     _warn_of_unused(overrides, resume)
     with _stages() as (_, progress):
         result = run_pretrain(loaded, resume=resume, progress=progress.steps, preparing=progress.counter)
-    if not _leads():
-        return
     _say(
         f"loss {result['first_loss']:.3f} at first (expected {result['expected_first_loss']:.3f}), "
         f"held out {result['best']:.3f} at best (frequencies alone: {result['unigram_entropy']:.3f}); "
         f"{result['tokens_per_second']:,.0f} tokens/s"
     )
-    _report(loaded.run)
-    _json(result, as_json)
+    if _leads():
+        _report(loaded.run)
+        _json(result, as_json)
 
 
 @command
@@ -185,8 +184,6 @@ def finetune(
     _warn_of_unused(overrides, resume)
     with _stages() as (_, progress):
         result = run_finetune(loaded, resume=resume, progress=progress.steps)
-    if not _leads():
-        return
     if result["start"]["weights"] == "pretrained" and any("pooler" in name for name in result["start"]["fresh"]):
         _say("the pooler was drawn anew: the checkpoint has none (start.pooling=mean needs none)", "yellow")
     for key, told in (
@@ -199,8 +196,9 @@ def finetune(
     for side in ("development", "test"):
         if side in result:
             _print_scores(side, result[side])
-    _report(loaded.run)
-    _json(result, as_json)
+    if _leads():
+        _report(loaded.run)
+        _json(result, as_json)
 
 
 @command
@@ -287,7 +285,7 @@ def inspect(
 def _console() -> Any:
     from rich.console import Console
 
-    return Console(stderr=True, highlight=False)
+    return Console(stderr=True, highlight=False, quiet=not _leads())
 
 
 def _say(text: str, style: str = "") -> None:
@@ -296,6 +294,7 @@ def _say(text: str, style: str = "") -> None:
 
 
 def _fail(error: Exception) -> None:
+    _console().quiet = False  # each process tells of its own mistakes
     _say(f"error: {error}", "red")
     raise typer.Exit(1)
 
@@ -371,7 +370,7 @@ def _stages() -> Iterator[tuple[Callable[[str], None], _Bars]]:
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[detail]}"))
-    options = {"console": _console(), "refresh_per_second": 4, "disable": not _leads()}
+    options = {"console": _console(), "refresh_per_second": 4}
     with Progress(*columns, TimeElapsedColumn(), **options) as bars:
         yield lambda text: _say(text, "bold"), _Bars(bars)
 

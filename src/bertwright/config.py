@@ -41,6 +41,12 @@ class CorpusSettings(Settings):
     """Language or kind of every record, where no column says it (a BCP 47 tag; und is "undetermined")."""
     split_sentences: bool = True
     """Cut documents into sentences (documents, lines, table); otherwise a document is one segment."""
+    words: Literal["tokenizer", "spaces", "segmenter", "column"] = "tokenizer"
+    """Where words begin, for objective.unit = "word" or "span". tokenizer: as it sees them, in Chinese at every
+    character. spaces: after white space, in text that was cut into words. segmenter: as rjieba cuts Chinese (extra
+    zh). column: as words_column says."""
+    words_column: str | None = None
+    """table: the column with the text once more, its words separated by spaces, for words = "column"."""
     normalization: Literal["none", "nfc", "nfkc"] = "none"
     """Unicode normalisation of the text."""
     drop_duplicates: bool = True
@@ -57,8 +63,10 @@ class CorpusSettings(Settings):
     def _check(self) -> Self:
         if (self.held_out_by == "column") != (self.held_out_column is not None):
             raise ValueError('held_out_by = "column" and held_out_column go together')
-        if self.held_out_column is not None and self.reader != "table":
-            raise ValueError('held_out_column needs reader = "table"')
+        if (self.words == "column") != (self.words_column is not None):
+            raise ValueError('words = "column" and words_column go together')
+        if self.reader != "table" and (self.held_out_column is not None or self.words_column is not None):
+            raise ValueError('held_out_column and words_column need reader = "table"')
         return self
 
 
@@ -263,13 +271,31 @@ class StartSettings(Settings):
     """Dropout in fine-tuning."""
 
 
+class MixtureSettings(Settings):
+    """[mixture]: which stores are read, and in which shares, where it is not one store as it is."""
+
+    stores: dict[str, float] = {}
+    """Folder of a store -> its share of the tokens, relative to the others; they take the place of `store`. All come
+    from one tokenizer (tokenizer.folder="stores/the-first" when the others are prepared)."""
+    language_temperature: float = Field(default=1.0, gt=0)
+    """T: a language with the share p of a store is read with a share proportional to p^(1/T); above 1, small languages
+    are read more often than they occur. Multilingual BERT has 1.43, XLM-R 3.3."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if any(share <= 0 for share in self.stores.values()):
+            raise ValueError("the share of a store must be above 0")
+        return self
+
+
 class PretrainRecipe(Settings):
     """What `prepare` and `pretrain` do."""
 
     run: str
     """The run folder."""
-    store: str
+    store: str | None = None
     """The store that `prepare` writes and `pretrain` reads."""
+    mixture: MixtureSettings = MixtureSettings()
     corpus: CorpusSettings | None = None
     tokenizer: TokenizerSettings = TokenizerSettings()
     model: ModelConfig = ModelConfig()
@@ -279,6 +305,10 @@ class PretrainRecipe(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if (self.store is None) == (not self.mixture.stores):
+            raise ValueError("one of store and mixture.stores is needed, and not both")
+        if self.corpus is not None and self.store is None:
+            raise ValueError("a corpus becomes one store: prepare each of mixture.stores by a recipe of its own")
         if self.train.length > self.model.max_length:
             raise ValueError(f"train.length {self.train.length} exceeds model.max_length {self.model.max_length}")
         if self.objective.pair != "none" and self.model.segment_types < 2:

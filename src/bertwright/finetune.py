@@ -5,14 +5,15 @@ from typing import Any
 import numpy as np
 import torch
 
-from bertwright.batches import Rows, SpecialTokens, permute
+from bertwright.batches import Rows, SpecialTokens
 from bertwright.checkpoint import Checkpoint, Description, load_checkpoint, load_weights, save_checkpoint
 from bertwright.config import FinetuneRecipe, dump_recipe, expand, load_recipe
 from bertwright.devices import DTYPES, computing_in
 from bertwright.errors import UserError
 from bertwright.model.heads import EncoderModel
 from bertwright.optim import Optimizers
-from bertwright.processes import join, leave
+from bertwright.processes import join
+from bertwright.samples import permute
 from bertwright.tasks import TASKS
 from bertwright.tasks.task import Example, Task
 from bertwright.train import (
@@ -21,7 +22,7 @@ from bertwright.train import (
     Progress,
     Training,
     enter_run,
-    latest_checkpoint,
+    load_last,
     resolve,
     train,
     use_machine,
@@ -44,9 +45,9 @@ def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress
         Interrupted: Ctrl-C or SIGTERM came; a checkpoint was saved first.
     """
     processes = join()
+    run, resume = enter_run(expand(recipe.run), processes, resume=resume)
     with processes.leader_first():
-        run, resume = enter_run(expand(recipe.run), processes, resume=resume)
-        if resume:
+        if resume or not processes.leads:  # the others find in the folder what the first one has chosen
             recipe = load_recipe(FinetuneRecipe, run.recipe)
         task = TASKS[recipe.task]
         data = _Data(task, recipe)
@@ -55,12 +56,12 @@ def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress
         device = use_machine(recipe.train)
         model, fresh = _model(task, recipe, start, len(data.labels))
         model.to(device)
-        if not resume:
+        if resume:
+            load_last(run, model)
+        elif processes.leads:
             settings = resolve(recipe.train, recipe.optimizer, model, task.losses, data.rows(0), device)
             recipe = recipe.model_copy(update={"train": settings})
             run.write_recipe(dump_recipe(recipe))
-        elif checkpoint := latest_checkpoint(run):
-            load_weights(model, load_checkpoint(checkpoint))
     model.encoder.attention_path = recipe.train.attention
     description = Description(
         config=start.config.model_copy(update={"dropout": recipe.start.dropout}),
@@ -98,9 +99,7 @@ def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress
         run.save_result("finetune", result)
         return result
 
-    result = processes.of_leader(result_of_best)
-    leave()
-    return result
+    return processes.of_leader(result_of_best)
 
 
 class _Data:

@@ -5,19 +5,20 @@ streams; what is in memory at once is the sample, or a few batches of records. E
 threads of `tokenizers`) while the next batch is read and the one before is written.
 """
 
+import itertools
 import os
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from bertwright.config import CorpusSettings, PretrainRecipe, expand
-from bertwright.corpus import Counts, Record, held_out, held_out_hash, read
+from bertwright.corpus import Counts, Record, held_out, held_out_hash, read, word_starts
 from bertwright.corpus.files import resolve
 from bertwright.doctor import store_page
 from bertwright.errors import UserError
@@ -56,6 +57,7 @@ def prepare(recipe: PretrainRecipe, progress: Progress | None = None) -> dict[st
         raise UserError(
             "the recipe has no corpus", expected="a section [corpus] with files", advice='add: [corpus] files = ["..."]'
         )
+    assert recipe.store is not None, "a corpus has a store"
     folder = expand(recipe.store)
     _check_folder(folder)
     begin = time.perf_counter()
@@ -65,9 +67,9 @@ def prepare(recipe: PretrainRecipe, progress: Progress | None = None) -> dict[st
     with StoreWriter(folder, tokenizer) as writer:
         report.tell(0)
         lengths: Counter[int] = Counter()  # tokens -> records with so many
-        for record, segments in _encoded(read(corpus, counts), tokenizer):
-            lengths[_add(writer, record, segments, corpus)] += 1
-            del record, segments  # before the next one is read: they may be huge
+        for record, encoded in _encoded(read(corpus, counts), tokenizer, corpus):
+            lengths[_add(writer, record, encoded, corpus)] += 1
+            del record, encoded  # before the next one is read: they may be huge
             report.tell(counts.characters)
         writer.flush()
         _check_split(writer, corpus)
@@ -157,20 +159,71 @@ def _training_texts(corpus: CorpusSettings, counts: Counts, report: _Reporter) -
 # ---------------------------------------------------------------------------------------------- encoding
 
 
-def _encoded(records: Iterator[Record], tokenizer: Tokenizer) -> Iterator[tuple[Record, list[np.ndarray]]]:
-    """Records with the ids of their segments; while one batch is encoded, the next one is read."""
+@dataclass(frozen=True)
+class Encoded:
+    """A record in tokens."""
+
+    segments: list[np.ndarray]
+    """Ids of its segments, [N] each."""
+    words: list[np.ndarray] | None
+    """Which of them begin a word, bool [N] each; None: the tokenizer tells."""
+
+
+def _encoded(
+    records: Iterator[Record], tokenizer: Tokenizer, corpus: CorpusSettings
+) -> Iterator[tuple[Record, Encoded]]:
+    """Records in tokens; while one batch is encoded, the next one is read."""
     with ThreadPoolExecutor(max_workers=1) as encoder:
-        waiting: deque[tuple[list[Record], Future[list[np.ndarray]]]] = deque()
+        waiting: deque[tuple[list[Record], Future[list[Encoded]]]] = deque()
         for batch in _batches(records):
-            texts = [text for record in batch for text in record.segments]
-            waiting.append((batch, encoder.submit(tokenizer.encode_batch, texts)))
             # A single huge record is done with before the next one is read, so that there is never more than one.
-            huge = sum(map(len, texts)) > _HUGE_CHARACTERS
-            del batch, texts
+            huge = sum(len(text) for record in batch for text in record.segments) > _HUGE_CHARACTERS
+            waiting.append((batch, encoder.submit(_encode, batch, tokenizer, corpus)))
+            del batch
             while len(waiting) > (0 if huge else 1):
-                yield from _with_ids(*waiting.popleft())
+                yield from _results(*waiting.popleft())
         while waiting:
-            yield from _with_ids(*waiting.popleft())
+            yield from _results(*waiting.popleft())
+
+
+def _results(batch: list[Record], encoding: Future[list[Encoded]]) -> Iterator[tuple[Record, Encoded]]:
+    yield from zip(batch, encoding.result(), strict=True)
+
+
+def _encode(batch: list[Record], tokenizer: Tokenizer, corpus: CorpusSettings) -> list[Encoded]:
+    """Records in tokens, with their words if the corpus says where they begin."""
+    texts = [text for record in batch for text in record.segments]
+    if corpus.words == "tokenizer":
+        ids = iter(tokenizer.encode_batch(texts))
+        return [Encoded([next(ids) for _ in record.segments], None) for record in batch]
+    pairs = iter(tokenizer.encode_batch_with_offsets(texts))
+    encoded = []
+    for record in batch:
+        segments = [next(pairs) for _ in record.segments]
+        words = _words(record.segments, [offsets for _, offsets in segments], word_starts(record, corpus))
+        encoded.append(Encoded([ids for ids, _ in segments], words))
+    return encoded
+
+
+def _words(segments: Sequence[str], offsets: list[np.ndarray], starts: np.ndarray) -> list[np.ndarray]:
+    """Which tokens begin a word: those whose first character is of another word than that of the token before.
+
+    Args:
+        segments: texts.
+        offsets: of the tokens of each, [N, 2].
+        starts: where words begin, see `word_starts`.
+
+    Returns:
+        For each segment, bool [N].
+    """
+    found, passed = [], 0
+    for segment, places in zip(segments, offsets, strict=True):
+        written = np.fromiter((not letter.isspace() for letter in segment), dtype=bool, count=len(segment))
+        before = passed + np.cumsum(written) - written
+        word = np.searchsorted(starts, before[places[:, 0]], side="right")
+        found.append(np.diff(word, prepend=-1) != 0)
+        passed += int(written.sum())
+    return found
 
 
 def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
@@ -188,28 +241,24 @@ def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
         yield batch
 
 
-def _with_ids(batch: list[Record], encoding: Future[list[np.ndarray]]) -> Iterator[tuple[Record, list[np.ndarray]]]:
-    start, ids = 0, encoding.result()
-    for record in batch:
-        end = start + len(record.segments)
-        yield record, ids[start:end]
-        start = end
-
-
-def _add(writer: StoreWriter, record: Record, segments: list[np.ndarray], corpus: CorpusSettings) -> int:
+def _add(writer: StoreWriter, record: Record, encoded: Encoded, corpus: CorpusSettings) -> int:
     """Add a record to the store, as one document or as one for each block; returns the number of its tokens."""
+    segments, words = encoded.segments, encoded.words
     if corpus.held_out_by != "block":
-        return writer.add(record.id, segments, record.language, record.source, held_out=held_out(record, corpus))
+        hidden = held_out(record, corpus)
+        return writer.add(record.id, segments, record.language, record.source, held_out=hidden, words=words)
     tokens = 0
-    for number, block in enumerate(_blocks(segments)):
+    word_blocks = itertools.repeat(None) if words is None else _blocks(words)
+    for number, (block, block_words) in enumerate(zip(_blocks(segments), word_blocks, strict=False)):
         # The key is the content: a passage that occurs twice is not in both parts.
         hidden = held_out_hash(np.concatenate(block).tobytes(), corpus.held_out)
-        tokens += writer.add(f"{record.id}#{number}", block, record.language, record.source, held_out=hidden)
+        name = f"{record.id}#{number}"
+        tokens += writer.add(name, block, record.language, record.source, held_out=hidden, words=block_words)
     return tokens
 
 
 def _blocks(segments: list[np.ndarray]) -> Iterator[list[np.ndarray]]:
-    """Cut segments into blocks of exactly `BLOCK_TOKENS` tokens (the last one is shorter)."""
+    """Cut segments (ids, or what goes with them) into blocks of exactly `BLOCK_TOKENS` (the last one is shorter)."""
     block: list[np.ndarray] = []
     room = BLOCK_TOKENS
     for segment in segments:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from bertwright.batches import Plan, Rows, SpecialTokens, permute, plan
-from bertwright.checkpoint import Description, load_checkpoint, load_weights, save_checkpoint
+from bertwright.batches import IGNORED, Rows, SpecialTokens
+from bertwright.checkpoint import Description, save_checkpoint
 from bertwright.config import ModelConfig, PretrainRecipe, dump_recipe, expand, load_recipe
 from bertwright.errors import UserError
 from bertwright.metrics import expected_first_loss
@@ -23,26 +23,21 @@ from bertwright.objectives import (
 )
 from bertwright.optim import Optimizers
 from bertwright.prepare import prepare
-from bertwright.processes import join, leave
-from bertwright.store import Store
+from bertwright.processes import join
+from bertwright.run import Run
+from bertwright.samples import Mixture, mix
+from bertwright.store import Store, entropy
 from bertwright.tokenizer import Tokenizer
-from bertwright.train import (
-    Forward,
-    Position,
-    Progress,
-    Training,
-    enter_run,
-    latest_checkpoint,
-    resolve,
-    train,
-    use_machine,
-)
+from bertwright.train import Forward, Position, Progress, Training, enter_run, load_last, resolve, train, use_machine
 from bertwright.watch import watch_plateau
 
 EVALUATION_SAMPLES = 1024
 """Held-out samples that the loss is measured on, at most; always the same ones under the same masks."""
 
 EVALUATION_SEED = 0
+
+ENTROPY_SAMPLES = 10_000
+"""Samples that the unigram entropy of a mixture is estimated from, at most."""
 
 
 def pretrain(
@@ -68,30 +63,23 @@ def pretrain(
         Interrupted: Ctrl-C or SIGTERM came; a checkpoint was saved first.
     """
     processes = join()
+    run, resume = enter_run(expand(recipe.run), processes, resume=resume)
     with processes.leader_first():
-        run, resume = enter_run(expand(recipe.run), processes, resume=resume)
-        if resume:
+        if resume or not processes.leads:  # the others find in the folder what the first one has chosen
             recipe = load_recipe(PretrainRecipe, run.recipe)
-        if recipe.corpus is not None and not expand(recipe.store).exists():
-            prepare(recipe, progress=preparing)
-        store = Store.open(expand(recipe.store))
-        tokenizer = store.tokenizer()
-        recipe = _with_vocabulary(recipe, store, tokenizer)
-        # Read before training: what is damaged must not come up at the end of it.
-        entropy, page = store.unigram_entropy, store.page()
+        data = _Data(recipe, _stores(recipe, preparing))
+        recipe = _with_vocabulary(recipe, data.tokenizer)
         device = use_machine(recipe.train)
         pair = recipe.objective.pair
         model = PretrainingModel(recipe.model, pair=pair != "none").to(device)
-        data = _Data(recipe, store, tokenizer)
         losses = functools.partial(pretraining_losses, pair=pair)
-        if not resume:
+        if resume:
+            load_last(run, model)
+        elif processes.leads:
             settings = resolve(recipe.train, recipe.optimizer, model, losses, data.rows(0), device)
             recipe = recipe.model_copy(update={"train": settings})
             run.write_recipe(dump_recipe(recipe))
-        elif checkpoint := latest_checkpoint(run):
-            load_weights(model, load_checkpoint(checkpoint))
-    if page is not None and processes.leads:
-        run.save_result("data", page)
+            data.save_pages(run)
     model.encoder.attention_path = recipe.train.attention
     description = Description(
         config=recipe.model,
@@ -108,17 +96,16 @@ def pretrain(
         evaluate=lambda forward: data.evaluate(forward, device),
         criterion="loss",
         lower_is_better=True,
-        save=lambda folder, state: save_checkpoint(folder, model, tokenizer, description, state),
-        watches=[watch_plateau(entropy)],
+        save=lambda folder, state: save_checkpoint(folder, model, data.tokenizer, description, state),
+        watches=[watch_plateau(data.unigram_entropy, _ways_out(recipe))],
     )
     optimizers = Optimizers(model, recipe.optimizer)
     position = train(
         training, recipe.train, optimizers, run, device=device, processes=processes, progress=progress, resume=resume
     )
-    result = _result(recipe.model, model, entropy, position)
+    result = _result(recipe.model, model, data.unigram_entropy, position)
     if processes.leads:
         run.save_result("pretrain", result)
-    leave()
     return result
 
 
@@ -144,58 +131,123 @@ def _result(config: ModelConfig, model: PretrainingModel, entropy: float, positi
 class _Data:
     """The global batches of a recipe, and its fixed evaluation."""
 
-    def __init__(self, recipe: PretrainRecipe, store: Store, tokenizer: Tokenizer) -> None:
+    def __init__(self, recipe: PretrainRecipe, stores: list[tuple[Store, float]]) -> None:
         self.recipe = recipe
-        self.special = SpecialTokens.of(tokenizer)
+        self.stores = [store for store, _ in stores]
+        self.tokenizer = self.stores[0].tokenizer()
+        self.special = SpecialTokens.of(self.tokenizer)
         framing = num_special(recipe.objective.pair)
-        room = recipe.train.length - framing
-        self.training = plan(store, room, held_out=False)
-        self.held_out = plan(store, room, held_out=True)
-        wanted = int(recipe.train.batch_size * recipe.train.length / (self.training.mean_length() + framing))
-        self.samples_per_batch = max(1, min(wanted, self.training.num_samples))
-        # Samples that fill no batch come another time: every epoch has its own order.
-        self.batches_per_epoch = max(1, self.training.num_samples // self.samples_per_batch)
+        room, temperature = recipe.train.length - framing, recipe.mixture.language_temperature
+        self.training = mix(stores, room, held_out=False, temperature=temperature)
+        self.held_out = mix(stores, room, held_out=True, temperature=temperature)
+        wanted = int(recipe.train.batch_size * recipe.train.length / (self.training.mean_length + framing))
+        self.samples_per_batch = max(1, min(wanted, self.training.round))
+        self.batches_per_epoch = max(1, self.training.round // self.samples_per_batch)
+        # Read before training: what is damaged must not come up at the end of it.
+        self.unigram_entropy = _unigram_entropy(self.training, self.tokenizer)
+        self._pages = {store.folder.name: store.page() for store in self.stores}
+        if recipe.objective.pair != "none":
+            _require_pairs(self._rows(self.training, np.arange(min(1000, self.training.round)), recipe.train.seed))
+
+    def save_pages(self, run: Run) -> None:
+        """Keep what doctor said of the stores with the run."""
+        for name, page in self._pages.items():
+            if page is not None:
+                run.save_result("data" if len(self._pages) == 1 else f"data-{name}", page)
 
     def rows(self, number: int) -> Rows:
         """Rows of global batch `number`."""
-        epoch, batch = divmod(number, self.batches_per_epoch)
-        places = np.arange(batch * self.samples_per_batch, (batch + 1) * self.samples_per_batch)
-        seed = self.recipe.train.seed
-        return self._rows(self.training, permute(places, self.training.num_samples, seed, epoch), seed, epoch)
+        first = number * self.samples_per_batch
+        return self._rows(self.training, np.arange(first, first + self.samples_per_batch), self.recipe.train.seed)
 
-    def _rows(self, side: Plan, samples: np.ndarray, seed: int, epoch: int) -> Rows:
+    def _rows(self, side: Mixture, draws: np.ndarray, seed: int) -> Rows:
         length, objective = self.recipe.train.length, self.recipe.objective
-        return pretraining_rows(side, samples, objective, self.special, length=length, seed=seed, epoch=epoch)
+        return pretraining_rows(side, draws, objective, self.special, length=length, seed=seed)
 
     def evaluate(self, forward: Forward, device: torch.device) -> dict[str, float]:
         """Mean losses and accuracies on held-out samples, always under the same masks."""
-        total, pair = self.held_out.num_samples, self.recipe.objective.pair
-        samples = permute(np.arange(min(EVALUATION_SAMPLES, total)), total, EVALUATION_SEED)
+        samples, pair = np.arange(min(EVALUATION_SAMPLES, self.held_out.round)), self.recipe.objective.pair
         loss: dict[str, float] = {}
         right: dict[str, int] = {}
         count: dict[str, int] = {}
         for begin in range(0, len(samples), self.samples_per_batch):
-            part = samples[begin : begin + self.samples_per_batch]
-            rows = self._rows(self.held_out, part, EVALUATION_SEED, 0)
+            rows = self._rows(self.held_out, samples[begin : begin + self.samples_per_batch], EVALUATION_SEED)
             counts = pretraining_counts(rows, pair)
             for name, (summed, correct) in pretraining_answers(forward, rows.batch(device), pair).items():
                 loss[name] = loss.get(name, 0.0) + float(summed)
                 right[name] = right.get(name, 0) + int(correct)
                 count[name] = count.get(name, 0) + counts[name]
-        means = {name: loss[name] / max(1, count[name]) for name in loss}
         weights = objective_weights(self.recipe.objective)
+        means = {name: loss[name] / count[name] for name in loss if count[name]}
         result: dict[str, float] = {"loss": sum(weights[name] * mean for name, mean in means.items())}
         for name, mean in means.items():
-            result |= {name: mean, f"{name}_accuracy": right[name] / max(1, count[name])}
+            result |= {name: mean, f"{name}_accuracy": right[name] / count[name]}
         return result
 
 
-def _with_vocabulary(recipe: PretrainRecipe, store: Store, tokenizer: Tokenizer) -> PretrainRecipe:
+def _stores(
+    recipe: PretrainRecipe, preparing: Callable[[str, int, int | None], None] | None
+) -> list[tuple[Store, float]]:
+    """The stores of a recipe with their shares; the one of its corpus is prepared if it is missing.
+
+    Raises:
+        UserError: a store is missing or damaged, or two have different tokenizers.
+    """
+    if recipe.store is not None:
+        if recipe.corpus is not None and not expand(recipe.store).exists():
+            prepare(recipe, progress=preparing)
+        return [(Store.open(expand(recipe.store)), 1.0)]
+    stores = [(Store.open(expand(folder)), share) for folder, share in recipe.mixture.stores.items()]
+    first = stores[0][0]
+    for store, _ in stores:
+        if store.tokenizer_hash != first.tokenizer_hash:
+            raise UserError(
+                f"this store and {first.folder} have different tokenizers",
+                file=store.folder,
+                expected="stores of one tokenizer",
+                advice=f"prepare it with tokenizer.folder={first.folder}",
+            )
+    return stores
+
+
+def _unigram_entropy(mixture: Mixture, tokenizer: Tokenizer) -> float:
+    """Entropy of the tokens in nats, of a store as a whole; a mixture's is estimated from some of its samples."""
+    if len(mixture.plans) == 1:
+        return mixture.plans[0].store.unigram_entropy
+    counts = np.zeros(tokenizer.vocabulary_size, dtype=np.int64)
+    which, samples = mixture.draw(np.arange(min(ENTROPY_SAMPLES, mixture.round)), EVALUATION_SEED)
+    for number, plan in enumerate(mixture.plans):
+        _, begins, ends = plan.pieces(samples[which == number])
+        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
+            counts += np.bincount(plan.store.tokens(begin, end), minlength=len(counts))
+    return entropy(counts)
+
+
+def _ways_out(recipe: PretrainRecipe) -> list[str]:
+    """Settings that leave the plateau of frequencies sooner than those of a recipe (see experiments/LOG.md)."""
+    ways = []
+    if recipe.model.layout == "bert" and recipe.objective.pair == "none":
+        ways.append('model.layout="modernbert"')
+    if recipe.optimizer.name == "adamw":
+        ways.append('optimizer.name="muon"')
+    return ways
+
+
+def _require_pairs(rows: Rows) -> None:
+    if (rows.sequence_labels == IGNORED).all():
+        raise UserError(
+            f"none of {len(rows.sequence_labels):,} samples makes a pair: no segment begins within them",
+            expected="documents of several sentences",
+            advice='corpus.split_sentences=true, corpus.reader="sentences", or objective.pair=none',
+        )
+
+
+def _with_vocabulary(recipe: PretrainRecipe, tokenizer: Tokenizer) -> PretrainRecipe:
     """The recipe with a row in the model's embedding table for each token, if it names no number of rows itself."""
     rows = recipe.model.vocabulary_size or tokenizer.vocabulary_size
-    if rows < store.vocabulary_size:
+    if rows < tokenizer.vocabulary_size:
         raise UserError(
-            f"the model has {rows} rows, but the tokenizer {store.vocabulary_size} tokens",
+            f"the model has {rows} rows, but the tokenizer {tokenizer.vocabulary_size} tokens",
             expected="as many rows as the tokenizer has tokens, or more",
             advice="leave model.vocabulary_size out",
         )

@@ -5,15 +5,21 @@ summed by torch's DistributedDataParallel. The first process alone writes the ru
 CUDA (NCCL) was never run.
 """
 
+import atexit
 import os
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, distributed, nn
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 from torch.nn.parallel import DistributedDataParallel
+
+from bertwright.errors import Interrupted
 
 Value = TypeVar("Value")
 
@@ -38,22 +44,43 @@ class Processes:
         distributed.all_reduce(summed)
         return summed.tolist()
 
+    def wait(self) -> None:
+        """Wait until all processes are here."""
+        if self.size > 1:
+            distributed.barrier()
+
     def of_leader(self, compute: Callable[[], Value]) -> Value:
-        """What the first process computes; the others wait for it."""
-        if self.size == 1:
-            return compute()
-        box: list[Any] = [compute() if self.leads else None]
-        distributed.broadcast_object_list(box, src=0)
-        return box[0]
+        """What the first process computes; the others wait for it, and stop if it fails."""
+        value: list[Value] = []
+        with self.leader_first():
+            if self.leads:
+                value.append(compute())
+        return self._told(value[0] if self.leads else None)
 
     @contextmanager
     def leader_first(self) -> Iterator[None]:
-        """A block that the first process runs through before the others begin it."""
-        if not self.leads:
-            distributed.barrier()
-        yield
-        if self.leads and self.size > 1:
-            distributed.barrier()
+        """A block that the first process runs through before the others begin it.
+
+        Raises:
+            Interrupted: in the others, if it fails in the first one, which tells why.
+        """
+        if not self.leads and not self._told(None):
+            raise Interrupted("stopped, since the first process did")
+        succeeded = False
+        try:
+            yield
+            succeeded = True
+        finally:
+            if self.leads:
+                self._told(succeeded)
+
+    def _told(self, value: Any) -> Any:
+        """What the first process tells all."""
+        if self.size == 1:
+            return value
+        box = [value]
+        distributed.broadcast_object_list(box, src=0)
+        return box[0]
 
     def engine(self, model: nn.Module, losses: Callable[[Any], dict[str, Tensor]]) -> "Engine":
         """A function like `losses`, which computes with `model`; backward passes average gradients over processes."""
@@ -84,26 +111,22 @@ def without_sum(engine: Engine) -> AbstractContextManager[None]:
 
 
 def join() -> Processes:
-    """Meet the other processes, if torchrun started several."""
+    """Meet the other processes, if torchrun started several; they part when this one ends."""
     size = int(os.environ.get("WORLD_SIZE", "1"))
     if size == 1:
         return Processes()
     if not distributed.is_initialized():
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        wait = timedelta(days=7)  # one that dies is noticed at once; one that prepares a corpus may take all day
+        store, rank, _ = next(rendezvous("env://", timeout=wait))
+        # torchrun keeps its store when it starts processes again, and with it the addresses of those that died.
+        attempt = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
+        store = PrefixStore(f"attempt {attempt}", store)
+        distributed.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=wait)
+        atexit.register(distributed.destroy_process_group)
     return Processes(distributed.get_rank(), size)
-
-
-def leave() -> None:
-    """Part from the other processes, at the end of the work."""
-    if distributed.is_initialized():
-        distributed.destroy_process_group()
 
 
 def processes_here() -> int:
     """How many of the processes share this machine."""
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-
-
-def restarted() -> bool:
-    """Whether torchrun began all processes anew, since one of them had died."""
-    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0

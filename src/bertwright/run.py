@@ -211,6 +211,12 @@ class Run:
         mend(run.checkpoints)
         return run
 
+    def is_of_this_launch(self) -> bool:
+        """Whether the run was begun by the torchrun that has started this process, too."""
+        if launch() is None or not self.recipe.exists():
+            return False
+        return read_json(self.folder / "environment.json").get("launch") == launch()
+
     def write_recipe(self, recipe: str) -> None:
         """Write the recipe as resolved, once."""
         write_text(self.recipe, recipe)
@@ -308,7 +314,15 @@ def environment() -> dict[str, Any]:
         "memory_gigabytes": _memory_gigabytes(),
         "packages": {name: importlib.metadata.version(name) for name in packages},
         "command": sys.argv,
+        "launch": launch(),
     }
+
+
+def launch() -> str | None:
+    """What the processes that one torchrun starts have in common, those that it starts again included."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return None
+    return f"{os.environ['TORCHELASTIC_RUN_ID']} {os.getppid()}"
 
 
 def _processor() -> str:

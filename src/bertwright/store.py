@@ -81,6 +81,7 @@ class StoreWriter:
         self._sources: dict[str, int] = {}
         self._files: dict[str, BlockWriter] = {}
         self._segments: list[np.ndarray] = []
+        self._words: list[np.ndarray] = []
         self._documents: list[tuple[int, int, int, int, int, int]] = []
         self._ids: list[bytes] = []
         self._buffered = 0
@@ -98,7 +99,16 @@ class StoreWriter:
         assert self._session is not None
         return self._session.__exit__(kind, error, trace)
 
-    def add(self, record_id: str, segments: Sequence[np.ndarray], language: str, source: str, *, held_out: bool) -> int:
+    def add(
+        self,
+        record_id: str,
+        segments: Sequence[np.ndarray],
+        language: str,
+        source: str,
+        *,
+        held_out: bool,
+        words: Sequence[np.ndarray] | None = None,
+    ) -> int:
         """Add a document.
 
         Args:
@@ -107,6 +117,8 @@ class StoreWriter:
             language: its language or kind.
             source: the file that it came from.
             held_out: whether it is kept out of training.
+            words: which tokens of each segment begin a word, bool [N] each; given for all documents, or for none: then
+                the tokenizer tells.
 
         Returns:
             The number of its tokens.
@@ -118,6 +130,7 @@ class StoreWriter:
         codes = sources.setdefault(source, len(sources)), languages.setdefault(language, len(languages))
         self._documents.append((self.num_tokens, self.num_segments, *codes, held_out, 0))
         self._ids.append(record_id.encode())
+        self._words += words or []
         self._segments += segments
         size = sum(map(len, segments))
         self.num_documents += 1
@@ -142,24 +155,30 @@ class StoreWriter:
         documents = np.array(self._documents, dtype=DOCUMENT)
         ends = np.append(documents["token_offset"][1:], self.num_tokens)
         held_out = np.repeat(documents["held_out"].astype(bool), ends - documents["token_offset"])
-        self._write_tokens(np.concatenate(self._segments), starts, held_out)
+        words = np.concatenate(self._words) if self._words else None
+        self._write_tokens(np.concatenate(self._segments), starts, held_out, words)
         self._files["segments.bin"].write((starts + documents["token_offset"][0]).astype("<i8"))
         self._files["documents.bin"].write(documents)
         sizes = np.fromiter(map(len, self._ids), dtype=np.int64, count=len(self._ids))
         self._files["ids_offsets.bin"].write((self._id_bytes + np.cumsum(sizes) - sizes).astype("<i8"))
         self._files["ids.bin"].write(b"".join(self._ids))
         self._id_bytes += int(sizes.sum())
-        self._segments, self._documents, self._ids, self._buffered = [], [], [], 0
+        self._segments, self._words, self._documents, self._ids, self._buffered = [], [], [], [], 0
 
-    def _write_tokens(self, ids: np.ndarray, starts: np.ndarray, held_out: np.ndarray) -> None:
+    def _write_tokens(
+        self, ids: np.ndarray, starts: np.ndarray, held_out: np.ndarray, words: np.ndarray | None
+    ) -> None:
         """Write ids [N] and what hangs on them, in slices: a single document can be larger than all buffers."""
         for begin in range(0, len(ids), _SLICE):
             end = begin + _SLICE
             part = ids[begin:end]
             self._files["tokens.bin"].write(part.astype(self._id_type))
             self.counts += np.bincount(part[~held_out[begin:end]], minlength=len(self.counts))
-            before = min(begin, 1)  # the token before tells whether the first one goes on with its word
-            begins = self._tokenizer.begins_word(ids[begin - before : end])[before:]
+            if words is None:
+                before = min(begin, 1)  # the token before tells whether the first one goes on with its word
+                begins = self._tokenizer.begins_word(ids[begin - before : end])[before:]
+            else:
+                begins = words[begin:end].copy()
             first, last = np.searchsorted(starts, (begin, end))
             begins[starts[first:last] - begin] = True
             bits = np.concatenate([self._bits, begins])

@@ -13,8 +13,8 @@ Characters need no such machinery: a table from code points to ids encodes them 
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -23,6 +23,7 @@ import tokenizers
 from tokenizers import PreTokenizedString, normalizers
 
 from bertwright.config import TokenizerSettings
+from bertwright.edges import CHINESE, WITHIN, WORD, edges
 from bertwright.errors import UserError
 from bertwright.run import read_json, write_json, write_text
 from bertwright.vocabulary import CONTINUATION, SPACE, SPECIAL_TOKENS, learn
@@ -44,13 +45,7 @@ _HALF_A_PAIR = re.compile("[\\ud800-\\udfff]")
 _LOOK_AHEAD = 8
 """Characters after a word that its end may depend on, at most (in BPE_WORDS: three)."""
 
-_CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f"
-_BETWEEN_CHINESE = re.compile(f"(?<=[{_CHINESE}\u3000-\u303f\uff00-\uffef]) (?=[{_CHINESE}\u3000-\u303f\uff00-\uffef])")
-_IS_CHINESE = re.compile(f"[{_CHINESE}]")
-
-_OTHER, _WORD, _WITHIN = 0, 1, 2
-"""How a token begins or ends: not as a word goes on (space, punctuation, a Chinese character), with a letter or
-digit, or in the middle of a character."""
+_BETWEEN_CHINESE = re.compile(f"(?<=[{CHINESE}\u3000-\u303f\uff00-\uffef]) (?=[{CHINESE}\u3000-\u303f\uff00-\uffef])")
 
 
 class Tokenizer:
@@ -87,7 +82,7 @@ class Tokenizer:
         self._tokens = [f"[unused{number}]" for number in range(self.vocabulary_size)]
         for token, number in vocabulary.items():
             self._tokens[number] = token
-        self._begins, self._ends = _edges(self._tokens, kind, special)
+        self._begins, self._ends = edges(self._tokens, kind, special)
         self._table = _character_table(vocabulary, self.unk_id) if kind == "characters" else None
         self.hash = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
         self.alphabet: dict[str, Any] = {"kind": kind}
@@ -170,24 +165,37 @@ class Tokenizer:
         Raises:
             UserError: a text holds half a surrogate pair.
         """
-        try:
-            return self._encode_batch(texts)
-        except (TypeError, UnicodeEncodeError):  # what the libraries raise for it
-            for text in texts:
-                _refuse_halves(text)
-            raise
+        with _halves_refused(texts):
+            if self._table is not None:
+                return [self._encode_characters(text, self._table) for text in texts]
+            encoded: list[list[np.ndarray]] = [[] for _ in texts]
+            for group in _groups(self._all_pieces(texts)):
+                pieces = [piece for _, _, piece in group]
+                encodings = self._tokenizer.encode_batch_fast(pieces, add_special_tokens=False)
+                for (number, _, _), encoding in zip(group, encodings, strict=True):
+                    encoded[number].append(np.array(encoding.ids, dtype=np.int32))
+            return [_joined(parts) for parts in encoded]
 
-    def _encode_batch(self, texts: Sequence[str]) -> list[np.ndarray]:
-        if self._table is not None:
-            return [self._encode_characters(text, self._table) for text in texts]
-        encoded: list[list[np.ndarray]] = [[] for _ in texts]
-        numbered = ((number, piece) for number, text in enumerate(texts) for piece in self._pieces(text))
-        for group in _groups(numbered):
-            pieces = [piece for _, piece in group]
-            encodings = self._tokenizer.encode_batch_fast(pieces, add_special_tokens=False)
-            for (number, _), encoding in zip(group, encodings, strict=True):
-                encoded[number].append(np.array(encoding.ids, dtype=np.int32))
-        return [parts[0] if len(parts) == 1 else np.concatenate(parts) for parts in encoded]
+    def encode_batch_with_offsets(self, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Like `encode_batch`, slower, with the place of every token in its text.
+
+        Returns:
+            For each text its ids, int32 [N], and the characters that each token stands for, int32 [N, 2]: the first one
+            and the end. A token of bytes within a character stands for all of it.
+        """
+        with _halves_refused(texts):
+            if self._table is not None:
+                ids = [self._encode_characters(text, self._table) for text in texts]
+                return [(each, self._character_offsets(text)) for each, text in zip(ids, texts, strict=True)]
+            encoded: list[list[np.ndarray]] = [[] for _ in texts]
+            offsets: list[list[np.ndarray]] = [[] for _ in texts]
+            for group in _groups(self._all_pieces(texts)):
+                pieces = [piece for _, _, piece in group]
+                encodings = self._tokenizer.encode_batch(pieces, add_special_tokens=False)
+                for (number, begin, _), encoding in zip(group, encodings, strict=True):
+                    encoded[number].append(np.array(encoding.ids, dtype=np.int32))
+                    offsets[number].append(np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2) + begin)
+            return [(_joined(ids), _joined(places)) for ids, places in zip(encoded, offsets, strict=True)]
 
     def tokens(self, ids: np.ndarray | Sequence[int]) -> list[str]:
         """The tokens of ids, as they stand in the vocabulary."""
@@ -219,8 +227,8 @@ class Tokenizer:
         """
         ids = np.asarray(ids)
         begins = self._begins[ids]
-        continues = begins == _WITHIN
-        continues[1:] |= (begins[1:] == _WORD) & (self._ends[ids[:-1]] == _WORD)
+        continues = begins == WITHIN
+        continues[1:] |= (begins[1:] == WORD) & (self._ends[ids[:-1]] == WORD)
         continues[:1] = False
         return ~continues
 
@@ -240,23 +248,48 @@ class Tokenizer:
                 parts.append(table[np.frombuffer(window.encode("utf-32-le"), dtype=np.uint32)])
         return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype=np.int32), *parts])
 
-    def _pieces(self, text: str) -> Iterator[str]:
-        """Cut a long text into pieces whose ids, joined, are those of the text."""
+    def _character_offsets(self, text: str) -> np.ndarray:
+        """As `encode_batch_with_offsets`, of a tokenizer of characters."""
+        begins, ends, place = [], [], 0
+        for part in self._special.split(text):
+            if self._special.fullmatch(part):
+                begins.append(np.array([place]))
+                ends.append(np.array([place + len(part)]))
+            else:
+                characters = np.arange(place, place + len(part))
+                if isinstance(self._tokenizer.normalizer, normalizers.Sequence):  # a few become two in lower case
+                    lowercase = normalizers.Lowercase()
+                    characters = np.repeat(characters, [len(lowercase.normalize_str(letter)) for letter in part])
+                begins.append(characters)
+                ends.append(characters + 1)
+            place += len(part)
+        return np.stack([np.concatenate(begins), np.concatenate(ends)], axis=1).astype(np.int32)
+
+    def _all_pieces(self, texts: Sequence[str]) -> Iterator[tuple[int, int, str]]:
+        """The pieces of all texts: the text's number, the place in it where the piece begins, and the piece."""
+        for number, text in enumerate(texts):
+            for begin, piece in self._pieces(text):
+                yield number, begin, piece
+
+    def _pieces(self, text: str) -> Iterator[tuple[int, str]]:
+        """Cut a long text into pieces whose ids, joined, are those of the text; with the place where each begins."""
         if len(text) <= _PIECE:
-            yield text
+            yield 0, text
             return
+        place = 0
         for part in self._special.split(text):  # special tokens may stand anywhere: nothing may cut through them
             start = 0
             while len(part) - start > _PIECE:
                 space = _SPACES.search(part, start + _PIECE // 2, start + _PIECE)
                 if space:
-                    yield part[start : space.start()]
+                    yield place + start, part[start : space.start()]
                     start = space.start()
                 else:
                     end, next_start = self._word_start(part, start)
-                    yield part[start:end]
+                    yield place + start, part[start:end]
                     start = next_start
-            yield part[start:]
+            yield place + start, part[start:]
+            place += len(part)
 
     def _word_start(self, text: str, start: int) -> tuple[int, int]:
         """Where to cut a text without white space, asking the tokenizer for words.
@@ -298,21 +331,22 @@ class Tokenizer:
         return [(word, begin) for word, (begin, _), _ in parts.get_splits("original", "char")]
 
 
-def _groups(numbered: Iterable[tuple[int, str]]) -> Iterator[list[tuple[int, str]]]:
+def _joined(parts: list[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _groups(pieces: Iterable[tuple[int, int, str]]) -> Iterator[list[tuple[int, int, str]]]:
     """Collect pieces up to `_BATCH` characters."""
-    group: list[tuple[int, str]] = []
+    group: list[tuple[int, int, str]] = []
     size = 0
-    for number, piece in numbered:
-        group.append((number, piece))
-        size += len(piece)
+    for piece in pieces:
+        group.append(piece)
+        size += len(piece[2])
         if size >= _BATCH:
             yield group
             group, size = [], 0
     if group:
         yield group
-
-
-# ---------------------------------------------------------------------------------------------- tables by id
 
 
 def _character_table(vocabulary: dict[str, int], unknown: int) -> np.ndarray:
@@ -323,54 +357,6 @@ def _character_table(vocabulary: dict[str, int], unknown: int) -> np.ndarray:
             table[ord(token)] = number
     table[ord(" ")] = table[ord(SPACE)]
     return table
-
-
-def _edges(tokens: list[str], kind: str, special: dict[int, str]) -> tuple[np.ndarray, np.ndarray]:
-    """How each token begins and how it ends: _OTHER, _WORD or _WITHIN, two arrays uint8 [V]."""
-    begins = np.full(len(tokens), _OTHER, dtype=np.uint8)
-    ends = np.full(len(tokens), _OTHER, dtype=np.uint8)
-    for number, token in enumerate(tokens):
-        if number in special or kind == "symbols":
-            continue
-        if kind == "wordpiece":
-            begins[number] = _WITHIN if token.startswith(CONTINUATION) else _OTHER
-        elif kind == "characters":
-            begins[number] = ends[number] = _character_class(token)
-        else:
-            begins[number], ends[number] = _byte_edges(token)
-    return begins, ends
-
-
-def _character_class(character: str) -> int:
-    if _IS_CHINESE.match(character):
-        return _OTHER
-    return _WORD if unicodedata.category(character)[0] in "LNM" else _OTHER
-
-
-def _byte_edges(token: str) -> tuple[int, int]:
-    """How a token of bytes begins and ends; half a character at its end leaves the word open."""
-    data = bytes(_BYTES[letter] for letter in token if letter in _BYTES)
-    if not data:  # a token that was added by hand
-        return _OTHER, _OTHER
-    if 0x80 <= data[0] < 0xC0:
-        begin = _WITHIN
-    elif (0xE4 <= data[0] < 0xEA and len(data) < 3) or (data[0] >= 0xF0 and len(data) < 4):
-        begin = _OTHER  # the first bytes of a Chinese character, or of an emoji
-    else:
-        text = data.decode("utf-8", errors="replace")
-        begin = _WORD if text[0] == "\ufffd" else _character_class(text[0])
-    last = data.decode("utf-8", errors="replace")[-1]
-    return begin, _WORD if last == "\ufffd" else _character_class(last)
-
-
-def _byte_letters() -> dict[str, int]:
-    """The letters that byte-level BPE writes bytes as: printable Latin-1 as it is, the others from U+0100 on."""
-    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
-
-
-_BYTES = _byte_letters()
 
 
 # ---------------------------------------------------------------------------------------------- other people's folders
@@ -410,11 +396,17 @@ def _configuration(file: Path) -> tuple[dict[str, str], int | None]:
     return names, int(max_length) if max_length is not None and max_length < 1e9 else None
 
 
-def _refuse_halves(text: str) -> None:
+@contextmanager
+def _halves_refused(texts: Sequence[str]) -> Iterator[None]:
     """Raise a UserError if a text holds half a surrogate pair: bytes that were no UTF-8, or a character cut in two."""
-    if half := _HALF_A_PAIR.search(text):
-        raise UserError(
-            f"{text[:40]!a} holds half a surrogate pair ({half[0]!a}), which is no character",
-            expected="whole characters",
-            advice="the text was cut inside a character, or was no UTF-8: mend it",
-        )
+    try:
+        yield
+    except (TypeError, UnicodeEncodeError):  # what the libraries raise for it
+        for text in texts:
+            if half := _HALF_A_PAIR.search(text):
+                raise UserError(
+                    f"{text[:40]!a} holds half a surrogate pair ({half[0]!a}), which is no character",
+                    expected="whole characters",
+                    advice="the text was cut inside a character, or was no UTF-8: mend it",
+                ) from None
+        raise

@@ -17,19 +17,21 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from bertwright.batches import Batch, Rows
-from bertwright.checkpoint import read_state
+from bertwright.checkpoint import load_checkpoint, load_weights, read_state
 from bertwright.config import OptimizerSettings, TrainSettings
 from bertwright.devices import DTYPES, choose_device, computing_in, fastest, keep_freed_memory, use_threads
 from bertwright.errors import Interrupted, UserError
 from bertwright.model.heads import EncoderModel
 from bertwright.model.layers import ATTENTION
 from bertwright.optim import Optimizers, schedule
-from bertwright.processes import Engine, Processes, processes_here, restarted, without_sum
+from bertwright.processes import Engine, Processes, processes_here, without_sum
 from bertwright.run import Run, remove_folder
+from bertwright.samples import hashed
 from bertwright.watch import Watch, watch_gradients
 
 Forward = Callable[..., Any]
@@ -67,7 +69,7 @@ class Training:
 
 @dataclass
 class Position:
-    """How far a run is: all that is needed to go on, beside weights, optimizer and random state."""
+    """How far a run is: all that is needed to go on, beside weights and optimizer."""
 
     step: int = 0
     seconds: float = 0.0
@@ -112,20 +114,26 @@ def train(
     position = _restore(training, optimizers, run) if resume else Position()
     if processes.leads:
         run.rewind(position.step)
-    if position.step == 0 or not processes.leads:
-        torch.manual_seed(settings.seed + processes.rank + position.step)  # every process drops out other values
     clock = _Clock(settings, training.batches_per_epoch, position.seconds, processes)
     watches = [watch_gradients(), *training.watches]
     with _stop_requests() as stop_requested:
         while clock.progress(position.step) < 1.0:
-            record = _step(training, settings, optimizers, engine, position, clock, device, processes)
+            try:
+                record = _step(training, settings, optimizers, engine, position, clock, device, processes)
+            except FloatingPointError as error:
+                raise UserError(
+                    str(error),
+                    expected="finite numbers",
+                    advice="begin a new run with a lower learning rate, or in train.dtype=float32; the last checkpoint "
+                    f"before it, to begin from by start.checkpoint: {latest_checkpoint(run) or 'none'}",
+                ) from None
             position.step += 1
             stopping = clock.read(stop_requested())
-            over = clock.progress(position.step) >= 1.0
-            if over or clock.evaluations_due(position.step) > position.evaluations:
+            if clock.progress(position.step) >= 1.0 or clock.evaluations_due(position.step) > position.evaluations:
                 record["evaluation"] = _evaluate(training, forward, position, run, processes)
                 position.evaluations = clock.evaluations_due(position.step)
                 stopping = clock.read(stop_requested())
+            over = clock.progress(position.step) >= 1.0
             record["seconds"] = round(clock.seconds, 3)
             if notices := [notice for watch in watches for notice in watch(record, clock.progress(position.step))]:
                 record["notices"] = notices
@@ -138,20 +146,28 @@ def train(
                 share = min(1.0, clock.progress(position.step))
                 progress({**record, "progress": share, "seconds_left": position.seconds * (1 - share) / share})
             if stopping and not over:
+                processes.wait()  # the first one may still be saving
                 raise Interrupted(f"stopped after step {position.step}; a checkpoint is saved, go on by --resume")
     return position
 
 
 def enter_run(folder: Path, processes: Processes, *, resume: bool) -> tuple[Run, bool]:
-    """The run folder, and whether a run goes on in it: as asked for, or after a restart by torchrun.
-
-    It does for all processes but the first: they find there what the first one has chosen.
+    """The run folder, and whether a run goes on in it: as asked for, or since torchrun has started its processes again.
 
     Raises:
         UserError: a run is there already, or, to go on with, none.
     """
-    resume = resume or not processes.leads or (restarted() and Run(folder).recipe.exists())
-    return (Run.open(folder) if resume else Run.create(folder)), resume
+
+    def enter() -> bool:
+        goes_on = resume or Run(folder).is_of_this_launch()
+        if goes_on:
+            Run.open(folder)
+        else:
+            Run.create(folder)
+        return goes_on
+
+    goes_on = processes.of_leader(enter)
+    return Run(folder), goes_on
 
 
 def use_machine(settings: TrainSettings) -> torch.device:
@@ -214,6 +230,8 @@ def _step(
 ) -> dict[str, Any]:
     """One optimizer step; returns the log's record of it."""
     begin = time.perf_counter()
+    # What drops out is a function of these three numbers, too: going on needs no random state.
+    torch.manual_seed(int(hashed(settings.seed, position.step, processes.rank)[0] >> np.uint64(1)))
     rows = training.rows(position.step)
     totals = {name: max(1, count) for name, count in training.counts(rows).items()}
     batches = [part.batch(device) for part in _parts(rows, settings.accumulation, processes)]
@@ -269,11 +287,7 @@ def _parts(rows: Rows, accumulation: int, processes: Processes) -> list[Rows]:
 
 def _require_finite(name: str, value: float, position: Position, rows: Rows) -> None:
     if not math.isfinite(value):
-        raise UserError(
-            f"the {name} is {value} at step {position.step + 1} (samples {_digest(rows)})",
-            expected=f"a finite {name}",
-            advice="go on from the last checkpoint with a lower learning rate (a new run), or in train.dtype=float32",
-        )
+        raise FloatingPointError(f"the {name} is {value} at step {position.step + 1} (samples {_digest(rows)})")
 
 
 def _digest(rows: Rows) -> str:
@@ -348,12 +362,17 @@ def latest_checkpoint(run: Run) -> Path | None:
     return folders[-1] if folders else None
 
 
+def load_last(run: Run, model: nn.Module) -> None:
+    """Put the weights of the run's last checkpoint into the model, if there is one."""
+    if checkpoint := latest_checkpoint(run):
+        load_weights(model, load_checkpoint(checkpoint))
+
+
 def _save(training: Training, settings: TrainSettings, optimizers: Optimizers, run: Run, position: Position) -> None:
     """Write a checkpoint to go on from, and thin out the older ones."""
     state = {
         "position": asdict(position),
         "optimizers": optimizers.state_dict(),
-        "random": torch.get_rng_state(),
     }
     training.save(run.checkpoints / checkpoint_name(position.step), state)
     resumable = sorted(path.parent for path in run.checkpoints.glob("step-*/train.pt"))
@@ -366,13 +385,12 @@ def _save(training: Training, settings: TrainSettings, optimizers: Optimizers, r
 
 
 def _restore(training: Training, optimizers: Optimizers, run: Run) -> Position:
-    """Load optimizer, random state and position of the last checkpoint; the weights were loaded with the model."""
+    """Load optimizer and position of the last checkpoint; the weights were loaded with the model."""
     folder = latest_checkpoint(run)
     if folder is None:
         return Position()
     state = read_state(folder)
     optimizers.load_state_dict(state["optimizers"])
-    torch.set_rng_state(state["random"])
     return Position(**state["position"])
 
 
@@ -393,7 +411,10 @@ def _kept(settings: TrainSettings, step: int) -> list[int]:
 
 @contextmanager
 def _stop_requests() -> Iterator[Callable[[], bool]]:
-    """Turn Ctrl-C and SIGTERM into a question that is asked between steps; a second signal acts at once."""
+    """Turn Ctrl-C and SIGTERM into a question that is asked between steps; a second Ctrl-C acts at once.
+
+    A second SIGTERM does not: under a supervisor one often comes from it and another one from torchrun.
+    """
     requested = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield requested.is_set
@@ -403,8 +424,8 @@ def _stop_requests() -> Iterator[Callable[[], bool]]:
 
     def request(number: int, _frame: object) -> None:
         requested.set()
-        for each in signals:
-            signal.signal(each, previous[each])
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, previous[signal.SIGINT])
 
     for number in signals:
         signal.signal(number, request)

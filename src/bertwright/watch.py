@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,12 +44,17 @@ def watch_gradients() -> Watch:
     return watch
 
 
-def watch_plateau(unigram_entropy: float) -> Watch:
+def watch_plateau(unigram_entropy: float, ways_out: Sequence[str]) -> Watch:
     """Tell once of a held-out loss of masked tokens that stays where frequencies alone lead.
 
     Args:
         unigram_entropy: nats, of the training side.
+        ways_out: settings with which a small encoder leaves the plateau sooner; maybe none.
     """
+    advice = (
+        f"small encoders leave it soonest with {' and '.join(ways_out)}" if ways_out else "learning rates may be off"
+    )
+
     told = False
 
     def watch(record: dict[str, Any], share: float) -> list[str]:
@@ -60,8 +65,7 @@ def watch_plateau(unigram_entropy: float) -> Watch:
         told = True
         return [
             f"after {share:.0%} of the run the held-out loss is {loss:.2f}, and frequencies alone give "
-            f"{unigram_entropy:.2f}: nothing is learnt from context yet. Small encoders stay there long with learned "
-            'positions or AdamW: model.layout="modernbert" and optimizer.name="muon" leave soonest'
+            f"{unigram_entropy:.2f}: nothing is learnt from context yet; {advice}"
         ]
 
     return watch

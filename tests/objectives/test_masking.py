@@ -4,7 +4,7 @@ import numpy as np
 
 from bertwright.batches import IGNORED, Rows, SpecialTokens, pack
 from bertwright.config import ObjectiveSettings
-from bertwright.objectives.masking import LONGEST_SPAN, LONGEST_WORD, mask_tokens, word_numbers
+from bertwright.objectives.masking import LONGEST_SPAN, LONGEST_WORD, mask_tokens, span_origins, word_numbers
 
 SPECIAL = SpecialTokens(pad=0, cls=2, sep=3, mask=4, ordinary=np.arange(5, 8000))
 
@@ -18,7 +18,7 @@ def rows(total: int = 100_000, unknown: int = 0) -> Rows:
 
 def test_statistics_over_100_000_tokens() -> None:
     given = rows()
-    masked = mask_tokens(given, ObjectiveSettings(), SPECIAL, seed=1, epoch=0)
+    masked = mask_tokens(given, ObjectiveSettings(), SPECIAL, seed=1)
     chosen = masked.labels != IGNORED
     assert abs(chosen.sum() / 100_000 - 0.15) < 0.003
     shown, truth = masked.input_ids[chosen], given.input_ids[chosen]
@@ -31,7 +31,7 @@ def test_statistics_over_100_000_tokens() -> None:
 
 def test_random_tokens_are_spread_over_the_ordinary_vocabulary() -> None:
     settings = ObjectiveSettings(mask_share=0.0, random_share=1.0, masking_rate=0.9)
-    masked = mask_tokens(rows(), settings, SPECIAL, seed=1, epoch=0)
+    masked = mask_tokens(rows(), settings, SPECIAL, seed=1)
     shown = masked.input_ids[masked.labels != IGNORED]
     assert shown.min() >= 5
     assert abs(shown.mean() - 4002) < 30
@@ -39,7 +39,7 @@ def test_random_tokens_are_spread_over_the_ordinary_vocabulary() -> None:
 
 
 def test_no_special_token_is_chosen() -> None:
-    masked = mask_tokens(rows(unknown=5000), ObjectiveSettings(masking_rate=0.99), SPECIAL, seed=1, epoch=0)
+    masked = mask_tokens(rows(unknown=5000), ObjectiveSettings(masking_rate=0.99), SPECIAL, seed=1)
     asked = masked.labels[masked.labels != IGNORED]
     assert len(asked) > 90_000
     assert asked.min() >= 5
@@ -49,20 +49,20 @@ def test_no_special_token_is_chosen() -> None:
 def test_the_rates_can_be_set() -> None:
     settings = ObjectiveSettings(masking_rate=0.3, mask_share=0.5, random_share=0.5)
     given = rows()
-    masked = mask_tokens(given, settings, SPECIAL, seed=1, epoch=0)
+    masked = mask_tokens(given, settings, SPECIAL, seed=1)
     chosen = masked.labels != IGNORED
     assert abs(chosen.sum() / 100_000 - 0.3) < 0.005
     assert abs((masked.input_ids[chosen] == SPECIAL.mask).mean() - 0.5) < 0.01
     assert (masked.input_ids[chosen] == given.input_ids[chosen]).mean() < 0.001
 
 
-def test_masks_are_a_function_of_seed_epoch_and_sample_alone() -> None:
+def test_masks_are_a_function_of_seed_and_draw_alone() -> None:
     tokens = np.arange(5, 65)
     settings = ObjectiveSettings(masking_rate=0.5)
 
-    def labels(samples: list[int], seed: int = 1, epoch: int = 0, length: int = 64) -> dict[int, list[int]]:
+    def labels(samples: list[int], seed: int = 1, length: int = 64) -> dict[int, list[int]]:
         packed = pack([(tokens,) for _ in samples], SPECIAL, length=length, sample_ids=np.array(samples))
-        masked = mask_tokens(packed, settings, SPECIAL, seed=seed, epoch=epoch)
+        masked = mask_tokens(packed, settings, SPECIAL, seed=seed)
         flat = masked.labels.ravel()
         return {
             int(sample): flat[start : start + 62].tolist()
@@ -72,7 +72,6 @@ def test_masks_are_a_function_of_seed_epoch_and_sample_alone() -> None:
     together, alone = labels([3, 9, 4]), labels([9], length=128)
     assert together[9] == alone[9], "neither the company nor the row's length changes a sample's masks"
     assert together[3] != together[4]
-    assert labels([9], epoch=1)[9] != alone[9]
     assert labels([9], seed=2)[9] != alone[9]
 
 
@@ -102,7 +101,7 @@ def runs(rows: Rows, chosen: np.ndarray) -> list[int]:
 
 def test_words_are_chosen_whole() -> None:
     given = rows_of_words()
-    masked = mask_tokens(given, ObjectiveSettings(unit="word"), SPECIAL, seed=1, epoch=0)
+    masked = mask_tokens(given, ObjectiveSettings(unit="word"), SPECIAL, seed=1)
     chosen = masked.labels != IGNORED
     assert abs(chosen.sum() / 200_000 - 0.15) < 0.005
     assert abs((masked.input_ids[chosen] == SPECIAL.mask).mean() - 0.8) < 0.01
@@ -119,9 +118,9 @@ def test_spans_cover_the_rate_and_are_as_long_as_published() -> None:
     given = rows_of_words()
     for rate in (0.05, 0.15, 0.4):
         settings = ObjectiveSettings(unit="span", masking_rate=rate)
-        epochs = [mask_tokens(given, settings, SPECIAL, seed=1, epoch=epoch).labels for epoch in range(5)]
-        assert abs(np.mean([(labels != IGNORED).sum() / 200_000 for labels in epochs]) - rate) < 0.01
-    masked = mask_tokens(given, ObjectiveSettings(unit="span", masking_rate=0.02), SPECIAL, seed=1, epoch=0)
+        drawn = [mask_tokens(given, settings, SPECIAL, seed=seed).labels for seed in range(5)]
+        assert abs(np.mean([(labels != IGNORED).sum() / 200_000 for labels in drawn]) - rate) < 0.01
+    masked = mask_tokens(given, ObjectiveSettings(unit="span", masking_rate=0.02), SPECIAL, seed=1)
     chosen = masked.labels != IGNORED
     lengths = runs(given, chosen)
     assert max(lengths) >= LONGEST_SPAN
@@ -136,7 +135,7 @@ def test_spans_cover_the_rate_and_are_as_long_as_published() -> None:
 
 def test_the_first_words_are_masked_as_often_as_the_others() -> None:
     given = rows_of_words()
-    masked = mask_tokens(given, ObjectiveSettings(unit="span", masking_rate=0.3), SPECIAL, seed=1, epoch=0)
+    masked = mask_tokens(given, ObjectiveSettings(unit="span", masking_rate=0.3), SPECIAL, seed=1)
     first = masked.labels[given.position_ids == 1] != IGNORED
     assert len(first) > 1500
     assert abs(first.mean() - 0.3) < 0.04
@@ -144,6 +143,16 @@ def test_the_first_words_are_masked_as_often_as_the_others() -> None:
 
 def test_word_numbers_of_a_pair_and_of_a_word_that_does_not_end() -> None:
     first, second = np.array([False, True, False]), np.array([False, False])
-    assert word_numbers([first, second]).tolist() == [0, 1, 2, 2, 3, 4, 4, 5]
+    assert word_numbers([first, second]).tolist() == [0, 1, 2, 2, 12, 13, 13, 23]
     endless = word_numbers([np.zeros(2 * LONGEST_WORD + 1, dtype=bool)])
-    assert np.bincount(endless).tolist() == [1, LONGEST_WORD, LONGEST_WORD, 1, 1]
+    assert np.bincount(endless)[:4].tolist() == [1, LONGEST_WORD, LONGEST_WORD, 1]
+
+
+def test_no_span_reaches_from_one_segment_into_the_other() -> None:
+    begins = np.ones(30, dtype=bool)
+    numbers = word_numbers([begins, begins])
+    draws = np.arange(4000)[:, None] * np.ones(len(numbers), dtype=np.int64)
+    origin = span_origins(draws, np.broadcast_to(numbers, draws.shape), 0.3, seed=1)
+    last, first = origin[:, 30], origin[:, 32]
+    assert not ((last >= 0) & (last == first)).any()
+    assert abs((first >= 0).mean() - 0.3) < 0.03, "the beginning of the second is masked as often as the rest"

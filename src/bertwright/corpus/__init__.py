@@ -12,9 +12,10 @@ from bertwright.config import CorpusSettings
 from bertwright.corpus import clean, files, symbols, table, text
 from bertwright.corpus.record import Counts, Record
 from bertwright.corpus.table import Row
+from bertwright.corpus.words import word_starts
 from bertwright.errors import UserError
 
-__all__ = ["READERS", "Counts", "Record", "Row", "held_out", "held_out_hash", "read", "read_rows"]
+__all__ = ["READERS", "Counts", "Record", "Row", "held_out", "held_out_hash", "read", "read_rows", "word_starts"]
 
 READERS: dict[str, Callable[[Path, CorpusSettings], Iterator[Record]]] = {
     "documents": text.documents,

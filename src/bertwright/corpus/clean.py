@@ -35,7 +35,7 @@ def clean(records: Iterable[Record], settings: CorpusSettings, counts: Counts) -
     Raises:
         UserError: the disk with the temporary files is full.
     """
-    form = _FORMS[settings.normalization]
+    form = FORMS[settings.normalization]
     with closing(_Seen()) as seen:
         for record in records if form is None else (_normalized(record, form) for record in records):
             if not record.segments:
@@ -49,7 +49,8 @@ def clean(records: Iterable[Record], settings: CorpusSettings, counts: Counts) -
                 yield record
 
 
-_FORMS: dict[str, Literal["NFC", "NFKC"] | None] = {"none": None, "nfc": "NFC", "nfkc": "NFKC"}
+FORMS: dict[str, Literal["NFC", "NFKC"] | None] = {"none": None, "nfc": "NFC", "nfkc": "NFKC"}
+"""Unicode's name of each `normalization`."""
 
 
 def _normalized(record: Record, form: Literal["NFC", "NFKC"]) -> Record:

@@ -82,7 +82,13 @@ def rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
 def table(path: Path, settings: CorpusSettings) -> Iterator[Record]:
     """One record a row: text, id, language and held-out value come from the columns that the settings name."""
     source = path.as_posix()
-    named = (settings.text_column, settings.id_column, settings.language_column, settings.held_out_column)
+    named = (
+        settings.text_column,
+        settings.id_column,
+        settings.language_column,
+        settings.held_out_column,
+        settings.words_column,
+    )
     for row in rows(path, list(dict.fromkeys(column for column in named if column is not None))):
         values = row.values
         yield Record(

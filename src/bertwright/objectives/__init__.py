@@ -1,6 +1,6 @@
 """How a batch is corrupted and what is asked back.
 
-samples of a plan -> the places of their segments (pairs.py) -> rows -> masks (masking.py)
+draws from a mixture -> the places of their segments (pairs.py) -> rows -> masks (masking.py)
 Losses are sums, with counts beside them, so that accumulation and several processes divide by the global count.
 """
 
@@ -10,22 +10,23 @@ import numpy as np
 from torch import Tensor
 from torch.nn import functional
 
-from bertwright.batches import IGNORED, Batch, Plan, Rows, SpecialTokens, pack
+from bertwright.batches import IGNORED, Batch, Rows, Segments, SpecialTokens, pack
 from bertwright.config import ObjectiveSettings
 from bertwright.objectives.masking import mask_tokens, word_numbers
 from bertwright.objectives.pairs import Sample, next_sentence, sentence_order, single_segments
+from bertwright.samples import Mixture, Plan
 
 Forward = Callable[..., tuple[Tensor, Tensor | None]]
 """The forward pass of a PretrainingModel, perhaps in another number format than its weights."""
 
-Sampler = Callable[[Plan, np.ndarray, int, int], tuple[list[Sample], np.ndarray]]
+Sampler = Callable[[Plan, np.ndarray, np.ndarray, int], tuple[list[Sample], np.ndarray]]
 
 PAIRS: dict[str, Sampler] = {
     "none": single_segments,
     "next_sentence": next_sentence,
     "sentence_order": sentence_order,
 }
-"""Pair objective -> (plan, samples, seed, epoch) -> the samples' places and pair labels [S]."""
+"""Pair objective -> (plan, samples, draws, seed) -> the samples' places and pair labels [S]."""
 
 
 def num_special(pair: str) -> int:
@@ -34,23 +35,40 @@ def num_special(pair: str) -> int:
 
 
 def pretraining_rows(
-    plan: Plan,
-    samples: np.ndarray,
-    settings: ObjectiveSettings,
-    special: SpecialTokens,
-    *,
-    length: int,
-    seed: int,
-    epoch: int,
+    mixture: Mixture, draws: np.ndarray, settings: ObjectiveSettings, special: SpecialTokens, *, length: int, seed: int
 ) -> Rows:
-    """The rows of one batch of samples: a function of its arguments alone."""
-    places, pair_labels = PAIRS[settings.pair](plan, samples, seed, epoch)
-    sequences = [tuple(plan.store.tokens(*place) for place in sample) for sample in places]
-    units = None
-    if settings.unit != "token":
-        units = [word_numbers([plan.store.begins_word(*place) for place in sample]) for sample in places]
-    rows = pack(sequences, special, length=length, sample_ids=samples, sequence_labels=pair_labels, units=units)
-    return mask_tokens(rows, settings, special, seed=seed, epoch=epoch)
+    """The rows of one batch: a function of its arguments alone.
+
+    Args:
+        mixture: what samples are drawn from.
+        draws: [S], numbers of the draws; they become the rows' `sample_ids`.
+        settings: what is corrupted and asked.
+        special: the special tokens.
+        length: L.
+        seed: of order and masks.
+    """
+    which, samples = mixture.draw(draws, seed)
+    sequences: list[Segments] = []
+    units: list[np.ndarray] = []
+    order, labels = [], []
+    for number in np.unique(which):
+        here = np.flatnonzero(which == number)
+        plan = mixture.plans[number]
+        places, pair_labels = PAIRS[settings.pair](plan, samples[here], draws[here], seed)
+        sequences += [tuple(plan.store.tokens(*place) for place in sample) for sample in places]
+        if settings.unit != "token":
+            units += [word_numbers([plan.store.begins_word(*place) for place in sample]) for sample in places]
+        order.append(here)
+        labels.append(pair_labels)
+    rows = pack(
+        sequences,
+        special,
+        length=length,
+        sample_ids=draws[np.concatenate(order)],
+        sequence_labels=np.concatenate(labels),
+        units=units or None,
+    )
+    return mask_tokens(rows, settings, special, seed=seed)
 
 
 def objective_weights(settings: ObjectiveSettings) -> dict[str, float]:

@@ -1,16 +1,17 @@
 """Masked tokens (Devlin et al. 2019, section 3.1): a share of the tokens is chosen and must be predicted.
 
 Chosen are single tokens, whole words (Cui et al. 2019), or spans of words (Joshi et al. 2020). Masks are drawn anew in
-every epoch (dynamic masking, Liu et al. 2019): a function of (seed, epoch, sample, unit), so they depend neither on the
-other samples of a batch nor on how rows are filled.
+every time that a sample is drawn (dynamic masking, Liu et al. 2019): a function of (seed, draw, unit), so they depend
+neither on the other samples of a batch nor on how rows are filled.
 """
 
 import functools
 
 import numpy as np
 
-from bertwright.batches import IGNORED, Rows, SpecialTokens, uniforms, with_labels
+from bertwright.batches import IGNORED, Rows, SpecialTokens, with_labels
 from bertwright.config import ObjectiveSettings
+from bertwright.samples import uniforms
 
 CHOICE, KIND, REPLACEMENT, EXTENT = 101, 102, 103, 104
 """Keys of the independent random streams."""
@@ -25,39 +26,37 @@ LONGER = np.cumsum((0.2 * 0.8 ** np.arange(LONGEST_SPAN))[::-1])[::-1] / (1 - 0.
 """Share of the spans with more than 0, 1, 2, ... words: their number is geometric with p = .2, cut at the longest."""
 
 
-def mask_tokens(rows: Rows, settings: ObjectiveSettings, special: SpecialTokens, *, seed: int, epoch: int) -> Rows:
+def mask_tokens(rows: Rows, settings: ObjectiveSettings, special: SpecialTokens, *, seed: int) -> Rows:
     """Choose tokens, corrupt them, and ask for them.
 
     Of the chosen tokens `mask_share` becomes [MASK], `random_share` a random token that is no special one, the rest
     stays; within a span all tokens share that fate. Special tokens and padding are never chosen.
 
     Args:
-        rows: packed rows, [B, L].
+        rows: packed rows, [B, L]; their `sample_ids` are numbers of draws.
         settings: the rates.
         special: [MASK], and which tokens are ordinary.
         seed: of the run.
-        epoch: counted from 0.
     """
     ids = rows.input_ids
-    sample = np.zeros(ids.shape, dtype=np.int64)
+    draw = np.zeros(ids.shape, dtype=np.int64)
     real = rows.sequence_ids > 0
-    sample[real] = rows.sample_ids[rows.sequence_ids[real] - 1]
-    keys = (epoch, sample, rows.position_ids)
+    draw[real] = rows.sample_ids[rows.sequence_ids[real] - 1]
     if settings.unit == "span":
-        origin = span_origins(sample, rows.unit_ids, settings.masking_rate, seed=seed, epoch=epoch)
-        drawn, kind = origin >= 0, uniforms(seed, KIND, epoch, sample, origin + 1)
+        origin = span_origins(draw, rows.unit_ids, settings.masking_rate, seed=seed)
+        drawn, kind = origin >= 0, uniforms(seed, KIND, draw, origin + 1)
     else:
-        drawn = uniforms(seed, CHOICE, epoch, sample, rows.unit_ids) < settings.masking_rate
-        kind = uniforms(seed, KIND, *keys)
+        drawn = uniforms(seed, CHOICE, draw, rows.unit_ids) < settings.masking_rate
+        kind = uniforms(seed, KIND, draw, rows.position_ids)
     chosen = drawn & real & np.isin(ids, special.ordinary)
     masked = chosen & (kind < settings.mask_share)
     randomized = chosen & ~masked & (kind < settings.mask_share + settings.random_share)
-    number = (uniforms(seed, REPLACEMENT, *keys) * len(special.ordinary)).astype(np.int64)
+    number = (uniforms(seed, REPLACEMENT, draw, rows.position_ids) * len(special.ordinary)).astype(np.int64)
     corrupted = np.where(masked, special.mask, np.where(randomized, special.ordinary[number], ids)).astype(ids.dtype)
     return with_labels(rows, corrupted, np.where(chosen, ids, IGNORED).astype(ids.dtype))
 
 
-def span_origins(sample: np.ndarray, unit: np.ndarray, rate: float, *, seed: int, epoch: int) -> np.ndarray:
+def span_origins(draw: np.ndarray, unit: np.ndarray, rate: float, *, seed: int) -> np.ndarray:
     """Which span covers a token.
 
     A span may begin at every word, all with the same probability: the one with which a word is covered by none of the
@@ -65,21 +64,20 @@ def span_origins(sample: np.ndarray, unit: np.ndarray, rate: float, *, seed: int
     text would be masked less often than the rest.
 
     Args:
-        sample: [B, L], number of each token's sample.
+        draw: [B, L], number of the draw that each token is of.
         unit: [B, L], number of each token's word.
         rate: share of the words to cover.
         seed: of the run.
-        epoch: counted from 0.
 
     Returns:
-        [B, L], a number of the span in its sample (of the last one that began, if there are several), or -1.
+        [B, L], a number of the span in its draw (of the last one that began, if there are several), or -1.
     """
     probability = _span_probability(rate)
     origin = np.full(unit.shape, -1, dtype=np.int64)
     for back in reversed(range(LONGEST_SPAN)):
         begin = unit.astype(np.int64) - back + LONGEST_SPAN
-        begins = uniforms(seed, CHOICE, epoch, sample, begin) < probability
-        reaches = begins & (uniforms(seed, EXTENT, epoch, sample, begin) < LONGER[back])
+        begins = uniforms(seed, CHOICE, draw, begin) < probability
+        reaches = begins & (uniforms(seed, EXTENT, draw, begin) < LONGER[back])
         origin[reaches] = begin[reaches]
     return origin
 
@@ -103,13 +101,11 @@ def word_numbers(begins: list[np.ndarray]) -> np.ndarray:
 
     Returns:
         int64, one number per token and framing token. A segment begins with a new word; a word of more than
-        LONGEST_WORD tokens counts as several.
+        LONGEST_WORD tokens counts as several. At each [SEP] so many numbers are left out that no span reaches across.
     """
-    frame = np.ones(1, dtype=bool)
-    parts = [frame]
+    steps = [np.zeros(1, dtype=np.int64)]
     for segment in begins:
         place = np.arange(len(segment))
         opening = np.maximum.accumulate(np.where(segment, place, 0))
-        starts = (place - opening) % LONGEST_WORD == 0
-        parts += [starts, frame]
-    return np.cumsum(np.concatenate(parts)) - 1
+        steps += [((place - opening) % LONGEST_WORD == 0).astype(np.int64), np.array([LONGEST_SPAN])]
+    return np.cumsum(np.concatenate(steps))
