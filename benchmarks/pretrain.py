@@ -117,8 +117,9 @@ def enough(stamps: list[float]) -> bool:
 
 def our_steps(store: Path, shape: str, rows: int) -> tuple[np.ndarray, np.ndarray]:
     """`pretrain` itself: when each step began (and the last one ended), and the tokens of each."""
-    from bertwright.config import PretrainRecipe, parse
+    from bertwright.config import PretrainRecipe
     from bertwright.pretrain import pretrain
+    from bertwright.recipe import parse
 
     stamps: list[float] = []
     tokens: list[int] = []
@@ -233,8 +234,9 @@ class Blocks:
 def prepare_store(store: Path) -> None:
     """Reviews and news, in Chinese characters."""
     from bertwright import demo
-    from bertwright.config import PretrainRecipe, parse
+    from bertwright.config import PretrainRecipe
     from bertwright.prepare import prepare
+    from bertwright.recipe import parse
 
     if store.exists():
         return

@@ -15,7 +15,8 @@ import torch
 
 from bertwright.checkpoint import read_state
 from bertwright.cli import main
-from bertwright.config import PretrainRecipe, TokenizerSettings, parse
+from bertwright.config import PretrainRecipe, TokenizerSettings
+from bertwright.recipe import parse
 from bertwright.run import read_log
 from bertwright.store import Store, StoreWriter
 from bertwright.tokenizer import Tokenizer

@@ -12,8 +12,9 @@ import pytest
 import typer.main
 
 from bertwright import cli
-from bertwright.config import FinetuneRecipe, PretrainRecipe, load_recipe
+from bertwright.config import FinetuneRecipe, PretrainRecipe
 from bertwright.errors import Interrupted
+from bertwright.recipe import load_recipe
 from helpers import SMALL_FINETUNING, SMALL_PRETRAINING, SMALL_TRAINING, call, refused, write_recipe
 
 COMMANDS = sorted(typer.main.get_group(cli.app).commands)

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from bertwright.config import FinetuneRecipe, ModelConfig, PretrainRecipe, dump_recipe, expand, load_recipe, parse
+from bertwright.config import FinetuneRecipe, ModelConfig, PretrainRecipe, expand
 from bertwright.errors import UserError
+from bertwright.recipe import dump_recipe, load_recipe, parse
 
 TEXT = 'run = "r"\nstore = "s"\n[train]\nsteps = 10\n'
 

@@ -13,11 +13,12 @@ import transformers
 from safetensors.torch import load_file
 
 from bertwright.batches import pack
-from bertwright.config import FinetuneRecipe, parse
+from bertwright.config import FinetuneRecipe
 from bertwright.errors import Interrupted, UserError
 from bertwright.evaluate import evaluate
 from bertwright.finetune import finetune
 from bertwright.predict import Predictor, predict
+from bertwright.recipe import parse
 from bertwright.run import read_json, read_log
 from helpers import SMALL_FINETUNING, SMALL_TRAINING, call, same_checkpoint, same_log, write_recipe
 

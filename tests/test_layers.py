@@ -16,6 +16,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "bertwright"
 LEVELS = {
     "errors": 0,
     "config": 0,
+    "recipe": 0,
     "run": 0,
     "corpus": 1,
     "blocks": 2,
@@ -34,6 +35,7 @@ LEVELS = {
     "objectives": 4,
     "tasks": 4,
     "checkpoint": 5,
+    "start": 5,
     "train": 5,
     "doctor": 6,
     "evaluate": 6,
@@ -54,6 +56,8 @@ LEVELS = {
 
 SIDEWAYS = {
     ("config", "errors"),
+    ("recipe", "config"),
+    ("recipe", "errors"),
     ("run", "errors"),
     ("edges", "vocabulary"),
     ("tokenizer", "edges"),
@@ -61,6 +65,7 @@ SIDEWAYS = {
     ("store", "blocks"),
     ("store", "tokenizer"),
     ("train", "checkpoint"),
+    ("start", "checkpoint"),
     ("prepare", "doctor"),
     ("pretrain", "prepare"),
     ("evaluate", "predict"),

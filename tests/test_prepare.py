@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertwright.config import PretrainRecipe, parse
+from bertwright.config import PretrainRecipe
 from bertwright.errors import UserError
 from bertwright.prepare import BLOCK_TOKENS, prepare
+from bertwright.recipe import parse
 from bertwright.store import Store, StoreWriter
 from bertwright.tokenizer import Tokenizer
 

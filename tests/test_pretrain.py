@@ -17,11 +17,11 @@ import transformers
 
 from bertwright.batches import Rows
 from bertwright.checkpoint import load_checkpoint, read_state
-from bertwright.config import dump_recipe
 from bertwright.errors import Interrupted, UserError
 from bertwright.inspection import inspect
 from bertwright.metrics import expected_first_loss
 from bertwright.pretrain import pretrain
+from bertwright.recipe import dump_recipe
 from bertwright.run import Run, read_log
 from bertwright.train import latest_checkpoint
 from helpers import same_checkpoint, same_log

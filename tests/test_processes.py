@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from bertwright.config import FinetuneRecipe, PretrainRecipe, dump_recipe
+from bertwright.config import FinetuneRecipe, PretrainRecipe
 from bertwright.pretrain import pretrain
+from bertwright.recipe import dump_recipe
 from bertwright.run import read_json, read_log
 from helpers import small_recipe
 

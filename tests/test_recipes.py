@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from bertwright.config import FinetuneRecipe, PretrainRecipe, parse
+from bertwright.config import FinetuneRecipe, PretrainRecipe
 from bertwright.finetune import finetune
 from bertwright.pretrain import pretrain
+from bertwright.recipe import parse
 
 RECIPES = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from bertwright.batches import IGNORED, SpecialTokens
-from bertwright.config import ObjectiveSettings, PretrainRecipe, parse
+from bertwright.config import ObjectiveSettings, PretrainRecipe
 from bertwright.corpus import Record, word_starts
 from bertwright.errors import UserError
 from bertwright.objectives import pretraining_rows
 from bertwright.prepare import prepare
+from bertwright.recipe import parse
 from bertwright.samples import mix
 from bertwright.store import Store
 from bertwright.tokenizer import Tokenizer

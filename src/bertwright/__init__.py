@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bertwright.config import FinetuneRecipe as FinetuneRecipe
     from bertwright.config import PretrainRecipe as PretrainRecipe
-    from bertwright.config import load_recipe as load_recipe
     from bertwright.doctor import examine as examine
     from bertwright.errors import UserError as UserError
     from bertwright.evaluate import evaluate as evaluate
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from bertwright.predict import fill as fill
     from bertwright.prepare import prepare as prepare
     from bertwright.pretrain import pretrain as pretrain
+    from bertwright.recipe import load_recipe as load_recipe
     from bertwright.report import write_report as write_report
     from bertwright.store import Store as Store
     from bertwright.tokenizer import Tokenizer as Tokenizer
@@ -27,7 +27,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "FinetuneRecipe": "config",
     "PretrainRecipe": "config",
-    "load_recipe": "config",
+    "load_recipe": "recipe",
     "examine": "doctor",
     "UserError": "errors",
     "evaluate": "evaluate",

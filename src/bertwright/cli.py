@@ -122,8 +122,9 @@ def prepare(
     recipe: RecipePath, overrides: Overrides = None, as_json: Json = False, print_recipe: PrintRecipe = False
 ) -> None:
     """Turn a corpus into a tokenizer and a store."""
-    from bertwright.config import PretrainRecipe, load_recipe
+    from bertwright.config import PretrainRecipe
     from bertwright.prepare import prepare as run_prepare
+    from bertwright.recipe import load_recipe
 
     loaded = load_recipe(PretrainRecipe, recipe, overrides)
     if print_recipe:
@@ -145,8 +146,9 @@ def pretrain(
     print_recipe: PrintRecipe = False,
 ) -> None:
     """Pre-train an encoder on a store (which is prepared first if it is missing)."""
-    from bertwright.config import PretrainRecipe, load_recipe
+    from bertwright.config import PretrainRecipe
     from bertwright.pretrain import pretrain as run_pretrain
+    from bertwright.recipe import load_recipe
 
     loaded = load_recipe(PretrainRecipe, recipe, overrides)
     if print_recipe:
@@ -155,8 +157,10 @@ def pretrain(
     _warn_of_unused(overrides, resume)
     with _stages() as (_, progress):
         result = run_pretrain(loaded, resume=resume, progress=progress.steps, preparing=progress.counter)
+    untrained = result["expected_first_loss"]
+    expected = f" (expected {untrained:.3f})" if untrained is not None else ""
     _say(
-        f"loss {result['first_loss']:.3f} at first (expected {result['expected_first_loss']:.3f}), "
+        f"loss {result['first_loss']:.3f} at first{expected}, "
         f"held out {result['best']:.3f} at best (frequencies alone: {result['unigram_entropy']:.3f}); "
         f"{result['tokens_per_second']:,.0f} tokens/s"
     )
@@ -174,8 +178,9 @@ def finetune(
     print_recipe: PrintRecipe = False,
 ) -> None:
     """Fine-tune a checkpoint on labelled examples."""
-    from bertwright.config import FinetuneRecipe, load_recipe
+    from bertwright.config import FinetuneRecipe
     from bertwright.finetune import finetune as run_finetune
+    from bertwright.recipe import load_recipe
 
     loaded = load_recipe(FinetuneRecipe, recipe, overrides)
     if print_recipe:
@@ -316,7 +321,7 @@ def _warn_of_unused(overrides: list[str] | None, resume: bool) -> None:
 
 
 def _print_recipe(recipe: Any) -> None:
-    from bertwright.config import dump_recipe
+    from bertwright.recipe import dump_recipe
 
     sys.stdout.write(dump_recipe(recipe))
 

@@ -1,18 +1,13 @@
-"""Every settings class, and recipe TOML in and out. No torch here.
+"""Every settings class: what a recipe may say, what it means, and what holds if it does not. No torch here.
 
-A recipe is a TOML file with one section per class below. `load_recipe` reads it, applies overrides of the form
-`section.key=value`, and says which known key an unknown one comes nearest to.
+A recipe (see recipe.py) is a TOML file with one section per class below.
 """
 
-import difflib
 import os
-import re
-import tomllib
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Literal, Self
 
-import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from bertwright.errors import UserError
 
@@ -85,7 +80,10 @@ class TokenizerSettings(Settings):
     sample_megabytes: float = Field(default=50.0, gt=0)
     """Text read at most to train the tokenizer; spread over the corpus, so that memory stays bounded."""
     folder: str | None = None
-    """Take the tokenizer of this folder instead of training one."""
+    """Take the tokenizer of this folder (without it: of start.checkpoint, if there is one) instead of training one."""
+    added_tokens: int = Field(default=0, ge=0)
+    """Add so many tokens to a tokenizer that was taken, at most: the most frequent words (wordpiece) or symbols of the
+    corpus that are no token of it yet."""
 
     @model_validator(mode="before")
     @classmethod
@@ -288,6 +286,13 @@ class MixtureSettings(Settings):
         return self
 
 
+class PretrainStartSettings(Settings):
+    """[start]: the weights that pre-training goes on from, on another corpus (domain adaptation)."""
+
+    checkpoint: str
+    """A checkpoint folder: gives the shape, the weights and the tokenizer."""
+
+
 class PretrainRecipe(Settings):
     """What `prepare` and `pretrain` do."""
 
@@ -298,7 +303,9 @@ class PretrainRecipe(Settings):
     mixture: MixtureSettings = MixtureSettings()
     corpus: CorpusSettings | None = None
     tokenizer: TokenizerSettings = TokenizerSettings()
+    start: PretrainStartSettings | None = None
     model: ModelConfig = ModelConfig()
+    """With a start only dropout is read; the rest comes from the checkpoint."""
     objective: ObjectiveSettings = ObjectiveSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     train: TrainSettings
@@ -309,6 +316,8 @@ class PretrainRecipe(Settings):
             raise ValueError("one of store and mixture.stores is needed, and not both")
         if self.corpus is not None and self.store is None:
             raise ValueError("a corpus becomes one store: prepare each of mixture.stores by a recipe of its own")
+        if self.tokenizer.added_tokens and self.start is None and self.tokenizer.folder is None:
+            raise ValueError("tokenizer.added_tokens needs a tokenizer to add to: start.checkpoint or tokenizer.folder")
         if self.train.length > self.model.max_length:
             raise ValueError(f"train.length {self.train.length} exceeds model.max_length {self.model.max_length}")
         if self.objective.pair != "none" and self.model.segment_types < 2:
@@ -328,58 +337,6 @@ class FinetuneRecipe(Settings):
     train: TrainSettings
 
 
-Recipe = TypeVar("Recipe", PretrainRecipe, FinetuneRecipe)
-
-
-def load_recipe(kind: type[Recipe], path: str | Path, overrides: list[str] | None = None) -> Recipe:
-    """Read a recipe and apply overrides.
-
-    Args:
-        kind: PretrainRecipe or FinetuneRecipe.
-        path: the TOML file.
-        overrides: strings `section.key=value`; the value is parsed as TOML, else taken as a string; a list is
-            replaced, not merged.
-
-    Raises:
-        UserError: the file is missing or no TOML, a key is unknown, a value does not fit.
-    """
-    path = Path(path)
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
-    except FileNotFoundError:
-        advice = "give the path of a recipe"
-        raise UserError("the recipe is missing", file=path, expected="a TOML file", advice=advice) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        line = re.search(r"at line (\d+)", str(error))
-        raise UserError(
-            f"the recipe is no valid TOML: {error}",
-            file=path,
-            line=int(line[1]) if line else None,
-            expected='lines such as [section] and key = "value", in UTF-8',
-            advice="mend it; text stands between quotes",
-        ) from None
-    for override in overrides or []:
-        _apply(values, override)
-    return parse(kind, values, file=path)
-
-
-def parse(kind: type[Recipe], values: dict[str, Any], file: str | Path | None = None) -> Recipe:
-    """Check the values of a recipe against its class.
-
-    Raises:
-        UserError: a key is unknown (the nearest known one is named), missing, or its value does not fit.
-    """
-    try:
-        return kind.model_validate(values)
-    except ValidationError as error:
-        raise _explain(kind, error, file) from None
-
-
-def dump_recipe(recipe: PretrainRecipe | FinetuneRecipe) -> str:
-    """The recipe as TOML, every value spelt out."""
-    return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
-
-
 def expand(path: str) -> Path:
     """A path with ~ and $VARIABLES replaced.
 
@@ -395,55 +352,3 @@ def expand(path: str) -> Path:
             advice=f"export {name}=/where/the/data/is",
         )
     return Path(expanded).expanduser()
-
-
-def _apply(values: dict[str, Any], override: str) -> None:
-    key, equals, text = override.partition("=")
-    if not equals:
-        raise UserError(
-            f"{override!r} is no override", expected="section.key=value", advice="write for example train.steps=100"
-        )
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text
-    *sections, last = key.strip().split(".")
-    for section in sections:
-        values = values.setdefault(section, {})
-        if not isinstance(values, dict):
-            advice = "write for example train.steps=100"
-            raise UserError(f"{section!r} in {override!r} is no section", expected="section.key=value", advice=advice)
-    values[last] = value
-
-
-def _explain(kind: type[BaseModel], error: ValidationError, file: str | Path | None) -> UserError:
-    """Turn pydantic's list into one message about its first entry; the others are counted."""
-    # A misspelt key is often missing under its right name as well: the misspelling says more.
-    first, *others = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
-    place = ".".join(str(part) for part in first["loc"]) or "the recipe"
-    more = f" (and {len(others)} more)" if others else ""
-    if first["type"] == "extra_forbidden":
-        known = _fields(kind, first["loc"][:-1])
-        near = difflib.get_close_matches(str(first["loc"][-1]), known, n=1, cutoff=0.5)
-        advice = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(known)}"
-        return UserError(f"unknown key {place!r}{more}", expected="a key of this section", advice=advice, file=file)
-    if first["type"] == "missing":
-        return UserError(
-            f"{place!r} is missing{more}", expected=f"a value for {place}", advice="add it to the recipe", file=file
-        )
-    message = first["msg"].removeprefix("Value error, ")
-    return UserError(
-        f"{place}: {message}{more}",
-        expected=f"another value than {first['input']!r:.80}",
-        advice="change it in the recipe or by section.key=value; --print-recipe shows all values",
-        file=file,
-    )
-
-
-def _fields(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Names of the fields of the section at a location."""
-    for part in location:
-        annotation = kind.model_fields[str(part)].annotation
-        candidates = [annotation, *getattr(annotation, "__args__", ())]
-        kind = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))
-    return list(kind.model_fields)

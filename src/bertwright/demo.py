@@ -17,12 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from bertwright.config import FinetuneRecipe, PretrainRecipe, parse
+from bertwright.config import FinetuneRecipe, PretrainRecipe
 from bertwright.errors import UserError
 from bertwright.finetune import finetune
 from bertwright.predict import fill
 from bertwright.prepare import prepare
 from bertwright.pretrain import pretrain
+from bertwright.recipe import parse
 from bertwright.report import write_report
 from bertwright.run import write_json, write_text
 

@@ -7,12 +7,13 @@ import torch
 
 from bertwright.batches import Rows, SpecialTokens
 from bertwright.checkpoint import Checkpoint, Description, load_checkpoint, load_weights, save_checkpoint
-from bertwright.config import FinetuneRecipe, dump_recipe, expand, load_recipe
+from bertwright.config import FinetuneRecipe, expand
 from bertwright.devices import DTYPES, computing_in
 from bertwright.errors import UserError
 from bertwright.model.heads import EncoderModel
 from bertwright.optim import Optimizers
 from bertwright.processes import join
+from bertwright.recipe import dump_recipe, load_recipe
 from bertwright.samples import permute
 from bertwright.tasks import TASKS
 from bertwright.tasks.task import Example, Task
@@ -56,9 +57,8 @@ def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress
         device = use_machine(recipe.train)
         model, fresh = _model(task, recipe, start, len(data.labels))
         model.to(device)
-        if resume:
-            load_last(run, model)
-        elif processes.leads:
+        load_last(run, model)
+        if processes.leads and not resume:
             settings = resolve(recipe.train, recipe.optimizer, model, task.losses, data.rows(0), device)
             recipe = recipe.model_copy(update={"train": settings})
             run.write_recipe(dump_recipe(recipe))

@@ -140,11 +140,15 @@ def _tokenizer(
     Returns:
         The tokenizer, and the characters in the corpus, if it was read.
     """
-    if recipe.tokenizer.folder is not None:
-        return Tokenizer.load(expand(recipe.tokenizer.folder)), None
+    folder = recipe.tokenizer.folder or (recipe.start.checkpoint if recipe.start else None)
+    if folder is not None and not recipe.tokenizer.added_tokens:
+        return Tokenizer.load(expand(folder)), None
     counts = Counts()
     texts = _training_texts(corpus, counts, _Reporter(progress, "tokenizer", None))
-    tokenizer = Tokenizer.train(texts, recipe.tokenizer, max_length=recipe.model.max_length)
+    if folder is not None:
+        tokenizer = Tokenizer.load(expand(folder)).extended(texts, recipe.tokenizer)
+    else:
+        tokenizer = Tokenizer.train(texts, recipe.tokenizer, max_length=recipe.model.max_length)
     return tokenizer, counts.characters
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 
 from bertwright.batches import IGNORED, Rows, SpecialTokens
-from bertwright.checkpoint import Description, save_checkpoint
-from bertwright.config import ModelConfig, PretrainRecipe, dump_recipe, expand, load_recipe
+from bertwright.checkpoint import Description, load_checkpoint, save_checkpoint
+from bertwright.config import PretrainRecipe, expand
 from bertwright.errors import UserError
 from bertwright.metrics import expected_first_loss
 from bertwright.model.heads import PretrainingModel
@@ -24,11 +24,24 @@ from bertwright.objectives import (
 from bertwright.optim import Optimizers
 from bertwright.prepare import prepare
 from bertwright.processes import join
+from bertwright.recipe import dump_recipe, load_recipe
 from bertwright.run import Run
 from bertwright.samples import Mixture, mix
+from bertwright.start import load_start, with_model
 from bertwright.store import Store, entropy
 from bertwright.tokenizer import Tokenizer
-from bertwright.train import Forward, Position, Progress, Training, enter_run, load_last, resolve, train, use_machine
+from bertwright.train import (
+    Forward,
+    Position,
+    Progress,
+    Training,
+    enter_run,
+    latest_checkpoint,
+    load_last,
+    resolve,
+    train,
+    use_machine,
+)
 from bertwright.watch import watch_plateau
 
 EVALUATION_SAMPLES = 1024
@@ -68,14 +81,17 @@ def pretrain(
         if resume or not processes.leads:  # the others find in the folder what the first one has chosen
             recipe = load_recipe(PretrainRecipe, run.recipe)
         data = _Data(recipe, _stores(recipe, preparing))
-        recipe = _with_vocabulary(recipe, data.tokenizer)
+        begins_anew = processes.leads and latest_checkpoint(run) is None
+        start = load_checkpoint(expand(recipe.start.checkpoint)) if recipe.start and begins_anew else None
+        recipe = with_model(recipe, data.tokenizer, start)
         device = use_machine(recipe.train)
         pair = recipe.objective.pair
         model = PretrainingModel(recipe.model, pair=pair != "none").to(device)
         losses = functools.partial(pretraining_losses, pair=pair)
-        if resume:
-            load_last(run, model)
-        elif processes.leads:
+        load_last(run, model)
+        if start is not None:
+            run.save_result("start", load_start(model, start, data.tokenizer))
+        if processes.leads and not resume:
             settings = resolve(recipe.train, recipe.optimizer, model, losses, data.rows(0), device)
             recipe = recipe.model_copy(update={"train": settings})
             run.write_recipe(dump_recipe(recipe))
@@ -103,14 +119,16 @@ def pretrain(
     position = train(
         training, recipe.train, optimizers, run, device=device, processes=processes, progress=progress, resume=resume
     )
-    result = _result(recipe.model, model, data.unigram_entropy, position)
+    result = _result(recipe, model, data.unigram_entropy, position)
     if processes.leads:
         run.save_result("pretrain", result)
     return result
 
 
-def _result(config: ModelConfig, model: PretrainingModel, entropy: float, position: Position) -> dict[str, Any]:
+def _result(recipe: PretrainRecipe, model: PretrainingModel, entropy: float, position: Position) -> dict[str, Any]:
     """What a run reached, beside what an untrained model and one that knows only frequencies reach."""
+    config = recipe.model
+    untrained = expected_first_loss(config.vocabulary_size, config.width, config.initial_deviation)
     return {
         "kind": "pretrain",
         "steps": position.step,
@@ -119,7 +137,7 @@ def _result(config: ModelConfig, model: PretrainingModel, entropy: float, positi
         "tokens_per_second": round(position.tokens / position.seconds, 1),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "first_loss": position.first_loss,
-        "expected_first_loss": expected_first_loss(config.vocabulary_size, config.width, config.initial_deviation),
+        "expected_first_loss": untrained if recipe.start is None else None,
         "uniform_loss": float(np.log(config.vocabulary_size)),
         "unigram_entropy": entropy,
         "evaluation": position.evaluation,
@@ -240,15 +258,3 @@ def _require_pairs(rows: Rows) -> None:
             expected="documents of several sentences",
             advice='corpus.split_sentences=true, corpus.reader="sentences", or objective.pair=none',
         )
-
-
-def _with_vocabulary(recipe: PretrainRecipe, tokenizer: Tokenizer) -> PretrainRecipe:
-    """The recipe with a row in the model's embedding table for each token, if it names no number of rows itself."""
-    rows = recipe.model.vocabulary_size or tokenizer.vocabulary_size
-    if rows < tokenizer.vocabulary_size:
-        raise UserError(
-            f"the model has {rows} rows, but the tokenizer {tokenizer.vocabulary_size} tokens",
-            expected="as many rows as the tokenizer has tokens, or more",
-            advice="leave model.vocabulary_size out",
-        )
-    return recipe.model_copy(update={"model": recipe.model.model_copy(update={"vocabulary_size": rows})})

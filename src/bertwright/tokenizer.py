@@ -26,7 +26,7 @@ from bertwright.config import TokenizerSettings
 from bertwright.edges import CHINESE, WITHIN, WORD, edges
 from bertwright.errors import UserError
 from bertwright.run import read_json, write_json, write_text
-from bertwright.vocabulary import CONTINUATION, SPACE, SPECIAL_TOKENS, learn
+from bertwright.vocabulary import CONTINUATION, SPACE, SPECIAL_TOKENS, extend, learn
 
 _PIECE = 2**14
 """Characters that a longer text is cut into."""
@@ -100,6 +100,18 @@ class Tokenizer:
             UserError: there is no text, or the vocabulary has no room for the alphabet.
         """
         return cls(learn(texts, settings).to_str(pretty=True), settings.kind, max_length=max_length)
+
+    def extended(self, texts: Iterable[str], settings: TokenizerSettings) -> "Tokenizer":
+        """This tokenizer with tokens added that are frequent in texts; all ids that it has stay the same.
+
+        Args:
+            texts: read once, in a stream.
+            settings: how many are added at most, how often they must occur, how much text is looked at.
+
+        Raises:
+            UserError: it is of bytes, to which no words can be added.
+        """
+        return Tokenizer(extend(self._text, self.kind, texts, settings), self.kind, self._names, self.max_length)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:

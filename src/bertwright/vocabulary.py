@@ -6,6 +6,7 @@ and they number the continuing pieces ("##a") in the order of a hash table, whic
 decides ties between merges. So words are bounded here, and the alphabet is counted and numbered beforehand.
 """
 
+import json
 import random
 import re
 from collections import Counter
@@ -71,6 +72,43 @@ def learn(texts: Iterable[str], settings: TokenizerSettings) -> tokenizers.Token
         special_tokens=[("[CLS]", ids["[CLS]"]), ("[SEP]", ids["[SEP]"])],
     )
     return learnt
+
+
+def extend(specification: str, kind: str, texts: Iterable[str], settings: TokenizerSettings) -> str:
+    """Add tokens to a tokenizer: the most frequent words, characters or symbols that it has no token for.
+
+    Args:
+        specification: its tokenizer.json.
+        kind: wordpiece, characters or symbols.
+        texts: read once; at most `settings.sample_megabytes` are kept.
+        settings: how many are added at most, and how often they must occur.
+
+    Returns:
+        The tokenizer.json with them; they have the next ids, the most frequent one first.
+
+    Raises:
+        UserError: the kind is bpe.
+    """
+    if kind == "bpe":
+        raise UserError(
+            "tokens cannot be added to a tokenizer of bytes: its merges are learnt together",
+            expected="a tokenizer of kind wordpiece, characters or symbols",
+            advice="leave tokenizer.added_tokens out; it has no unknown words",
+        )
+    loaded = tokenizers.Tokenizer.from_str(specification)
+    vocabulary = loaded.get_vocab()
+    counts: Counter[str] = Counter()
+    for piece in sample(texts, settings.sample_megabytes):
+        normalized = loaded.normalizer.normalize_str(piece) if loaded.normalizer is not None else piece
+        counts.update(word for word, _ in loaded.pre_tokenizer.pre_tokenize_str(normalized) if word not in vocabulary)
+    longest = LONGEST_WORD if kind == "wordpiece" else max(map(len, counts), default=0)
+    wanted = [word for word, count in counts.items() if count >= settings.minimum_frequency and len(word) <= longest]
+    wanted.sort(key=lambda word: (-counts[word], word))
+    values = json.loads(specification)
+    begin = max(vocabulary.values()) + 1
+    for number, word in enumerate(wanted[: settings.added_tokens], start=begin):
+        values["model"]["vocab"][word] = number
+    return json.dumps(values, ensure_ascii=False, indent=2)
 
 
 def sample(texts: Iterable[str], megabytes: float) -> list[str]:
