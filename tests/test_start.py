@@ -16,7 +16,11 @@ from bertwright.run import read_json
 from bertwright.tokenizer import Tokenizer
 from helpers import SMALL_TRAINING
 
-GENERAL = ["the cat sat on the mat and ate", "a dog and a cat went home", "the dog ate on the mat"]
+GENERAL = [
+    "backyard schoolgirl electric tachometer sympathy program radiation",
+    "a dog and a cat went home",
+    "the dog ate on the mat",
+]
 MEDICAL = [
     "the electrocardiogram and the cat",
     "an electrocardiogram and a dog",
@@ -43,7 +47,7 @@ def general(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A checkpoint of general English."""
     folder = tmp_path_factory.mktemp("general")
     model = {"layers": 1, "width": 32, "heads": 2, "inner_width": 64, "max_length": 64}
-    pretrain(recipe(folder, "general", GENERAL, model=model, tokenizer={"vocabulary_size": 90}))
+    pretrain(recipe(folder, "general", GENERAL, model=model, tokenizer={"vocabulary_size": 200}))
     return folder / "general" / "best"
 
 
