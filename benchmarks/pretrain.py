@@ -32,7 +32,7 @@ SHAPES: dict[str, dict[str, int]] = {
     "4x512": {"layers": 4, "width": 512, "heads": 8, "inner_width": 2048, "vocabulary_size": 30522},
 }
 LENGTH = 128
-WARMUP, SECONDS = 5, 25.0
+WARMUP, SECONDS = 5, 15.0
 """Untimed steps, and how long steps are timed."""
 
 PEER: dict[str, dict[str, Any]] = {
@@ -196,7 +196,7 @@ def peer_steps(
     trainer = transformers.Trainer(
         model=transformers.BertForMaskedLM(config),
         args=arguments,
-        train_dataset=Blocks(store, tokenizer.cls_token_id, tokenizer.sep_token_id),
+        train_dataset=blocks(store, tokenizer.cls_token_id, tokenizer.sep_token_id),
         data_collator=transformers.DataCollatorForLanguageModeling(tokenizer, mlm_probability=0.15),
         callbacks=[Clock()],
     )
@@ -204,28 +204,22 @@ def peer_steps(
     return np.array(stamps), np.full(len(stamps) - 1, rows * LENGTH)
 
 
-class Blocks:
-    """The tokens of a store's training side in blocks of LENGTH, as the collator wants them."""
+def blocks(store: Path, cls: int, sep: int) -> Any:
+    """The tokens of a store's training side in blocks of LENGTH, as a data set that the collator takes."""
+    import datasets
 
-    def __init__(self, store: Path, cls: int, sep: int) -> None:
-        from bertwright.store import Store
+    from bertwright.store import Store
 
-        opened = Store.open(store)
-        offsets = opened.documents["token_offset"]
-        training = np.flatnonzero(opened.documents["held_out"][:-1] == 0)
-        tokens = np.concatenate([opened.tokens(int(offsets[n]), int(offsets[n + 1])) for n in training]).astype(
-            np.int64
-        )
-        inner = LENGTH - 2
-        blocks = tokens[: len(tokens) // inner * inner].reshape(-1, inner)
-        frame = np.ones((len(blocks), 1), dtype=np.int64)
-        self.blocks = np.concatenate([frame * cls, blocks, frame * sep], axis=1)
-
-    def __len__(self) -> int:
-        return len(self.blocks)
-
-    def __getitem__(self, index: int) -> dict[str, list[int]]:
-        return {"input_ids": self.blocks[index].tolist(), "attention_mask": [1] * LENGTH}
+    opened = Store.open(store)
+    offsets = opened.documents["token_offset"]
+    training = np.flatnonzero(opened.documents["held_out"][:-1] == 0)
+    documents = [opened.tokens(int(offsets[number]), int(offsets[number + 1])) for number in training]
+    tokens = np.concatenate(documents).astype(np.int64)
+    inner = LENGTH - 2
+    rows = tokens[: len(tokens) // inner * inner].reshape(-1, inner)
+    frame = np.ones((len(rows), 1), dtype=np.int64)
+    ids = np.concatenate([frame * cls, rows, frame * sep], axis=1)
+    return datasets.Dataset.from_dict({"input_ids": ids, "attention_mask": np.ones_like(ids)})
 
 
 # ---------------------------------------------------------------------------------------------- text, peak, table

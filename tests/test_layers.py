@@ -31,6 +31,7 @@ LEVELS = {
     "optim": 3,
     "processes": 3,
     "samples": 3,
+    "track": 3,
     "watch": 3,
     "objectives": 4,
     "tasks": 4,

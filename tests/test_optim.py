@@ -76,8 +76,8 @@ def test_matrices_that_share_products_are_updated_as_one_by_one() -> None:
     generator = torch.Generator().manual_seed(5)
     ours = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
     theirs = [nn.Parameter(matrix.detach().clone()) for matrix in ours]
-    settings = {"lr": 0.05, "weight_decay": 0.1, "adjust_lr_fn": "original"}
-    stacked, single = StackedMuon(ours, **settings), torch.optim.Muon(theirs, **settings)
+    stacked = StackedMuon(ours, lr=0.05, weight_decay=0.1, dtype=torch.bfloat16)
+    single = torch.optim.Muon(theirs, lr=0.05, weight_decay=0.1, adjust_lr_fn="original")
     for step in range(3):
         for number, (own, other) in enumerate(zip(ours, theirs, strict=True)):
             if number or step:

@@ -34,8 +34,8 @@ def test_a_plan_covers_every_document_once(tmp_path: Path) -> None:
     side = plan(store, 62, held_out=False)
     documents, begins, ends = side.pieces(np.arange(side.num_samples))
     assert documents.tolist() == [0, 1, 1, 1, 3, 4]
-    assert (ends - begins).tolist() == [5, 43, 43, 44, 1, 62]
-    assert begins[1:4].tolist() == [5, 48, 91]
+    assert (ends - begins).tolist() == [5, 62, 62, 6, 1, 62]
+    assert begins[1:4].tolist() == [5, 67, 129]
     assert plan(store, 62, held_out=True).pieces(np.arange(2))[0].tolist() == [2, 2]
     assert side.num_tokens == 5 + 130 + 1 + 62
 

@@ -225,6 +225,8 @@ class TrainSettings(Settings):
     """How many of these checkpoints are kept."""
     save_at: list[int] | Literal["log"] = []
     """Steps whose weights are kept for good; "log": 1, 2, 5, 10, 20, 50, ..."""
+    tensorboard: bool = False
+    """Write TensorBoard's events into the run folder, too (extra track)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
     """Computation; the weights are always kept in float32. auto: a few steps of each are timed."""

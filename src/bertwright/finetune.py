@@ -12,8 +12,9 @@ from bertwright.devices import DTYPES, computing_in
 from bertwright.errors import UserError
 from bertwright.model.heads import EncoderModel
 from bertwright.optim import Optimizers
-from bertwright.processes import join
+from bertwright.processes import Processes, join
 from bertwright.recipe import dump_recipe, load_recipe
+from bertwright.run import Run
 from bertwright.samples import permute
 from bertwright.tasks import TASKS
 from bertwright.tasks.task import Example, Task
@@ -46,7 +47,14 @@ def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress
         Interrupted: Ctrl-C or SIGTERM came; a checkpoint was saved first.
     """
     processes = join()
-    run, resume = enter_run(expand(recipe.run), processes, resume=resume)
+    with enter_run(expand(recipe.run), processes, resume=resume) as (run, goes_on):
+        return _finetune(recipe, run, processes, goes_on, progress)
+
+
+def _finetune(
+    recipe: FinetuneRecipe, run: Run, processes: Processes, resume: bool, progress: Progress | None
+) -> dict[str, Any]:
+    """Fine-tune in a run folder."""
     with processes.leader_first():
         if resume or not processes.leads:  # the others find in the folder what the first one has chosen
             recipe = load_recipe(FinetuneRecipe, run.recipe)
@@ -84,7 +92,7 @@ def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress
     position = train(
         training,
         recipe.train,
-        Optimizers(model, recipe.optimizer),
+        Optimizers(model, recipe.optimizer, DTYPES[recipe.train.dtype]),
         run,
         device=device,
         processes=processes,

@@ -17,7 +17,14 @@ from bertwright.config import OptimizerSettings
 class Optimizers:
     """One or two torch optimizers that step together under one schedule."""
 
-    def __init__(self, model: nn.Module, settings: OptimizerSettings) -> None:
+    def __init__(self, model: nn.Module, settings: OptimizerSettings, dtype: torch.dtype = torch.bfloat16) -> None:
+        """Optimizers of the parameters of a model.
+
+        Args:
+            model: those that want no gradient are left out.
+            settings: which optimizer, with which rates.
+            dtype: that Muon computes its products in.
+        """
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.clip_norm = settings.clip_norm
         named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
@@ -41,7 +48,7 @@ class Optimizers:
                     muon,
                     lr=settings.matrix_learning_rate,
                     weight_decay=settings.weight_decay,
-                    adjust_lr_fn="original",
+                    dtype=dtype,
                 )
             )
         self.peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
@@ -77,7 +84,12 @@ class StackedMuon(torch.optim.Muon):
     """torch's Muon (with `adjust_lr_fn="original"`) in which matrices of one shape share their products.
 
     A small encoder has dozens of small matrices: one batched product for all of them takes three quarters of the time.
+    The products are in the type that the model computes in: bfloat16 is slow where the processor has no units for it.
     """
+
+    def __init__(self, matrices: list[nn.Parameter], *, lr: float, weight_decay: float, dtype: torch.dtype) -> None:
+        super().__init__(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="original")
+        self._dtype = dtype
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -92,7 +104,7 @@ class StackedMuon(torch.optim.Muon):
                     updates.setdefault(matrix.shape, []).append((matrix, nesterov))
             for (height, width), pairs in updates.items():
                 stack = torch.stack([update for _, update in pairs])
-                turned = orthogonalized(stack, group["ns_coefficients"], group["ns_steps"])
+                turned = orthogonalized(stack.to(self._dtype), group["ns_coefficients"], group["ns_steps"])
                 rate = group["lr"] * math.sqrt(max(1.0, height / width))
                 for (matrix, _), update in zip(pairs, turned, strict=True):
                     matrix.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-rate)
@@ -106,10 +118,10 @@ class StackedMuon(torch.optim.Muon):
 
 
 def orthogonalized(matrices: Tensor, coefficients: tuple[float, float, float], steps: int) -> Tensor:
-    """Matrices with nearly all singular values near 1, by the Newton-Schulz iteration in bfloat16 (Jordan 2024).
+    """Matrices with nearly all singular values near 1, by the Newton-Schulz iteration (Jordan 2024).
 
     Args:
-        matrices: [M, rows, columns].
+        matrices: [M, rows, columns], in the type to compute in.
         coefficients: of the quintic polynomial.
         steps: how often it is applied.
 
@@ -117,7 +129,7 @@ def orthogonalized(matrices: Tensor, coefficients: tuple[float, float, float], s
         Likewise, in float32.
     """
     tall = matrices.shape[1] > matrices.shape[2]
-    turned = (matrices.mT if tall else matrices).bfloat16()
+    turned = matrices.mT if tall else matrices
     turned = turned / turned.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     first, second, third = coefficients
     for _ in range(steps):

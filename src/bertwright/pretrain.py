@@ -10,6 +10,7 @@ import torch
 from bertwright.batches import IGNORED, Rows, SpecialTokens
 from bertwright.checkpoint import Description, load_checkpoint, save_checkpoint
 from bertwright.config import PretrainRecipe, expand
+from bertwright.devices import DTYPES
 from bertwright.errors import UserError
 from bertwright.metrics import expected_first_loss
 from bertwright.model.heads import PretrainingModel
@@ -23,7 +24,7 @@ from bertwright.objectives import (
 )
 from bertwright.optim import Optimizers
 from bertwright.prepare import prepare
-from bertwright.processes import join
+from bertwright.processes import Processes, join
 from bertwright.recipe import dump_recipe, load_recipe
 from bertwright.run import Run
 from bertwright.samples import Mixture, mix
@@ -42,12 +43,15 @@ from bertwright.train import (
     train,
     use_machine,
 )
-from bertwright.watch import watch_plateau
+from bertwright.watch import watch_first, watch_plateau
 
 EVALUATION_SAMPLES = 1024
 """Held-out samples that the loss is measured on, at most; always the same ones under the same masks."""
 
 EVALUATION_SEED = 0
+
+POOLED_BATCHES = 8
+"""Batches that are packed together: among so many samples there is one for nearly every gap in a row."""
 
 ENTROPY_SAMPLES = 10_000
 """Samples that the unigram entropy of a mixture is estimated from, at most."""
@@ -76,7 +80,19 @@ def pretrain(
         Interrupted: Ctrl-C or SIGTERM came; a checkpoint was saved first.
     """
     processes = join()
-    run, resume = enter_run(expand(recipe.run), processes, resume=resume)
+    with enter_run(expand(recipe.run), processes, resume=resume) as (run, goes_on):
+        return _pretrain(recipe, run, processes, goes_on, progress, preparing)
+
+
+def _pretrain(
+    recipe: PretrainRecipe,
+    run: Run,
+    processes: Processes,
+    resume: bool,
+    progress: Progress | None,
+    preparing: Callable[[str, int, int | None], None] | None,
+) -> dict[str, Any]:
+    """Pre-train in a run folder."""
     with processes.leader_first():
         if resume or not processes.leads:  # the others find in the folder what the first one has chosen
             recipe = load_recipe(PretrainRecipe, run.recipe)
@@ -113,9 +129,9 @@ def pretrain(
         criterion="loss",
         lower_is_better=True,
         save=lambda folder, state: save_checkpoint(folder, model, data.tokenizer, description, state),
-        watches=[watch_plateau(data.unigram_entropy, _ways_out(recipe))],
+        watches=[watch_first(data.warnings()), watch_plateau(data.unigram_entropy, _ways_out(recipe))],
     )
-    optimizers = Optimizers(model, recipe.optimizer)
+    optimizers = Optimizers(model, recipe.optimizer, DTYPES[recipe.train.dtype])
     position = train(
         training, recipe.train, optimizers, run, device=device, processes=processes, progress=progress, resume=resume
     )
@@ -163,6 +179,7 @@ class _Data:
         self.batches_per_epoch = max(1, self.training.round // self.samples_per_batch)
         # Read before training: what is damaged must not come up at the end of it.
         self.unigram_entropy = _unigram_entropy(self.training, self.tokenizer)
+        self._pool: tuple[int, Rows] | None = None
         self._pages = {store.folder.name: store.page() for store in self.stores}
         if recipe.objective.pair != "none":
             _require_pairs(self._rows(self.training, np.arange(min(1000, self.training.round)), recipe.train.seed))
@@ -173,10 +190,19 @@ class _Data:
             if page is not None:
                 run.save_result("data" if len(self._pages) == 1 else f"data-{name}", page)
 
+    def warnings(self) -> list[str]:
+        """What doctor warned of when the stores were prepared, such as duplicates."""
+        pages = [page for page in self._pages.values() if page is not None]
+        return [each["text"] for page in pages for each in page["warnings"] if each["level"] == "warning"]
+
     def rows(self, number: int) -> Rows:
-        """Rows of global batch `number`."""
-        first = number * self.samples_per_batch
-        return self._rows(self.training, np.arange(first, first + self.samples_per_batch), self.recipe.train.seed)
+        """Rows of global batch `number`: of several batches that are packed together, every so many-th row."""
+        pool, place = divmod(number, POOLED_BATCHES)
+        if self._pool is None or self._pool[0] != pool:  # kept, since the next batch is most likely of the same pool
+            size = POOLED_BATCHES * self.samples_per_batch
+            draws = np.arange(pool * size, (pool + 1) * size)
+            self._pool = pool, self._rows(self.training, draws, self.recipe.train.seed)
+        return self._pool[1].part(place, POOLED_BATCHES)
 
     def _rows(self, side: Mixture, draws: np.ndarray, seed: int) -> Rows:
         length, objective = self.recipe.train.length, self.recipe.objective

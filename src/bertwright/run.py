@@ -23,6 +23,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import filelock
+
 from bertwright.errors import UserError
 
 ASIDE = ".partial-"
@@ -210,6 +212,29 @@ class Run:
         mend(run.folder)
         mend(run.checkpoints)
         return run
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep other processes from training in this folder; the system frees it when this one dies.
+
+        Raises:
+            UserError: another one is training in it.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise UserError(
+                "another process is training in this folder",
+                file=self.folder,
+                expected="one run in a folder",
+                advice="wait for it, or choose another folder by run=FOLDER",
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
 
     def is_of_this_launch(self) -> bool:
         """Whether the run was begun by the torchrun that has started this process, too."""

@@ -82,7 +82,8 @@ def permute(indexes: np.ndarray, size: int, *keys: int) -> np.ndarray:
 class Plan:
     """Where the samples of one side of a store (training or held-out) begin: pieces of single documents.
 
-    A document of n tokens gives ceil(n / room) samples of nearly equal length, room being what special tokens leave.
+    A document of n tokens gives ceil(n / room) samples, room being what special tokens leave: all are full but the
+    last, so that they fill rows, and the last ones of all lengths fill others together.
     """
 
     store: Store
@@ -103,11 +104,8 @@ class Plan:
         place = np.searchsorted(self.first_sample, samples, side="right") - 1
         document = self.documents[place]
         offsets = self.store.documents["token_offset"]
-        begin = offsets[document].astype(np.int64)
-        size = offsets[document + 1].astype(np.int64) - begin
-        parts = self.first_sample[place + 1] - self.first_sample[place]
-        part = samples - self.first_sample[place]
-        return document, begin + size * part // parts, begin + size * (part + 1) // parts
+        begin = offsets[document].astype(np.int64) + (samples - self.first_sample[place]) * self.room
+        return document, begin, np.minimum(begin + self.room, offsets[document + 1].astype(np.int64))
 
     @property
     def num_tokens(self) -> int:

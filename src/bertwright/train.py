@@ -12,7 +12,7 @@ import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,7 @@ from bertwright.optim import Optimizers, schedule
 from bertwright.processes import Engine, Processes, processes_here, without_sum
 from bertwright.run import Run, remove_folder
 from bertwright.samples import hashed
+from bertwright.track import tensorboard
 from bertwright.watch import Watch, watch_gradients
 
 Forward = Callable[..., Any]
@@ -116,6 +117,7 @@ def train(
         run.rewind(position.step)
     clock = _Clock(settings, training.batches_per_epoch, position.seconds, processes)
     watches = [watch_gradients(), *training.watches]
+    track = tensorboard(run.folder / "tensorboard", position.step) if settings.tensorboard and processes.leads else None
     with _stop_requests() as stop_requested:
         while clock.progress(position.step) < 1.0:
             try:
@@ -140,6 +142,8 @@ def train(
             position.seconds = clock.seconds
             if processes.leads:
                 run.append(record)
+                if track is not None:
+                    track(record)
                 if over or stopping or position.step in _kept(settings, position.step) or _due(settings, position.step):
                     _save(training, settings, optimizers, run, position)
             if progress is not None:
@@ -151,23 +155,29 @@ def train(
     return position
 
 
-def enter_run(folder: Path, processes: Processes, *, resume: bool) -> tuple[Run, bool]:
-    """The run folder, and whether a run goes on in it: as asked for, or since torchrun has started its processes again.
+@contextmanager
+def enter_run(folder: Path, processes: Processes, *, resume: bool) -> Iterator[tuple[Run, bool]]:
+    """The run folder, for these processes alone, and whether a run goes on in it.
+
+    One goes on if that is asked for, or if torchrun has started the processes of this run again.
 
     Raises:
-        UserError: a run is there already, or, to go on with, none.
+        UserError: a run is there already, or, to go on with, none; or another process is training there.
     """
+    run = Run(folder)
+    with ExitStack() as claim:
 
-    def enter() -> bool:
-        goes_on = resume or Run(folder).is_of_this_launch()
-        if goes_on:
-            Run.open(folder)
-        else:
-            Run.create(folder)
-        return goes_on
+        def enter() -> bool:
+            goes_on = resume or run.is_of_this_launch()
+            if run.recipe.exists() or not goes_on:
+                claim.enter_context(run.claimed())
+            if goes_on:
+                Run.open(folder)
+            else:
+                Run.create(folder)
+            return goes_on
 
-    goes_on = processes.of_leader(enter)
-    return Run(folder), goes_on
+        yield run, processes.of_leader(enter)
 
 
 def use_machine(settings: TrainSettings) -> torch.device:
@@ -204,13 +214,13 @@ def resolve(
         paths = ["sdpa"]
     batch = rows.part(0, max(1, len(rows.input_ids) // 8)).batch(device)
     copied = copy.deepcopy(model)
-    optimizers = Optimizers(copied, optimizer)
+    optimizers = {name: Optimizers(copied, optimizer, DTYPES[name]) for name in dtypes}
 
     def one_step(dtype: str, path: str) -> None:
         copied.encoder.attention_path = path
         summed = losses(computing_in(copied, DTYPES[dtype]), batch)
         torch.stack(list(summed.values())).sum().backward()
-        optimizers.step(0.0)
+        optimizers[dtype].step(0.0)
 
     choices = {f"{dtype} {path}": functools.partial(one_step, dtype, path) for dtype in dtypes for path in paths}
     dtype, path = (fastest(choices)[0] if len(choices) > 1 else next(iter(choices))).split()

@@ -23,6 +23,11 @@ Watch = Callable[[dict[str, Any], float], list[str]]
 """A step's record and the share of the run that is over -> what is to be told."""
 
 
+def watch_first(notices: Sequence[str]) -> Watch:
+    """Tell at the first step what was known before."""
+    return lambda record, _: list(notices) if record["step"] == 1 else []
+
+
 def watch_gradients() -> Watch:
     """Tell of gradients far longer than those before; once, until a hundred steps have passed without one."""
     norms: deque[float] = deque(maxlen=REMEMBERED)

@@ -1,10 +1,10 @@
 """What makes a sample a pair: next sentence (Devlin et al. 2019, section 3.1), sentence order (Lan et al. 2020).
 
-A pair is made of whole segments that fill the row: it begins with the segment in which the sample begins, and is cut
-in two where one of its segments begins. Next sentence: half of the time the second part is replaced by segments of
-another document, which fill the row likewise. Sentence order: half of the time the two parts change places. Both parts
-begin and end with a segment whatever the answer is, so that it cannot be read off their shape; a sample within which no
-segment begins stays a single segment and is not asked.
+A pair is made of whole segments that fill the row: it begins with a segment of the sample or of the one before it, each
+time another one, and is cut in two where one of its segments begins. Next sentence: half of the time the second part is
+replaced by segments of another document, which fill the row likewise. Sentence order: half of the time the two parts
+change places. Both parts begin and end with a segment whatever the answer is, so that it cannot be read off their
+shape; a sample within which no segment begins stays a single segment and is not asked.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from bertwright.batches import IGNORED
 from bertwright.samples import Plan, hashed, uniforms
 
-CUT, SWAP, OTHER = 201, 202, 203
+CUT, SWAP, OTHER, BACK = 201, 202, 203, 204
 """Keys of the independent random streams."""
 
 IS_NEXT, IS_NOT_NEXT = 0, 1
@@ -79,12 +79,18 @@ def sentence_order(plan: Plan, samples: np.ndarray, draws: np.ndarray, seed: int
 
 
 def _halves(plan: Plan, samples: np.ndarray, draws: np.ndarray, seed: int) -> list[Sample]:
-    """The whole segments that fill a row from where a sample begins, in two parts; or the sample, where none fits."""
-    _, begins, ends = plan.pieces(samples)
-    cut = uniforms(seed, CUT, draws)
+    """Whole segments that fill a row, from where a sample begins or up to a row before, in two parts.
+
+    The beginning varies, so that what is left out at the end of a row at one time is read at another. Where no segment
+    fits, it is the sample as it is.
+    """
+    documents, begins, ends = plan.pieces(samples)
+    cut, back = uniforms(seed, CUT, draws), uniforms(seed, BACK, draws)
+    firsts = plan.store.documents["token_offset"][documents].astype(np.int64)
+    starts = np.maximum(firsts, begins - (back * plan.room).astype(np.int64))
     halves: list[Sample] = []
-    for index, (begin, end) in enumerate(zip(begins.tolist(), ends.tolist(), strict=True)):
-        boundaries = _boundaries(plan, begin, plan.room)
+    for index, (start, begin, end) in enumerate(zip(starts.tolist(), begins.tolist(), ends.tolist(), strict=True)):
+        boundaries = _boundaries(plan, start, plan.room)
         inner = boundaries[1:-1]
         if not len(inner):
             halves.append(((begin, end),))
