@@ -3,14 +3,18 @@
 import functools
 import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from bertwright import devices
-from bertwright.devices import choose_device, computing_in, fastest, keep_freed_memory, use_threads
+from bertwright.devices import choose_device, computing_in, fastest, keep_freed_memory, require_room, use_threads
 from bertwright.errors import UserError
+from bertwright.pretrain import pretrain
+from bertwright.run import read_log
+from helpers import small_recipe
 
 
 class Small(nn.Module):
@@ -119,3 +123,22 @@ def test_keep_freed_memory_can_be_asked_again() -> None:
     keep_freed_memory()
     keep_freed_memory()
     assert torch.ones(2**20).sum() == 2**20
+
+
+def test_a_model_that_does_not_fit_is_refused_before_it_is_built(tmp_path: Path) -> None:
+    require_room(1_000_000, torch.device("cpu"))
+    with pytest.raises(UserError, match=r"need 16000.0 GB with their gradients and optimizer, and cpu has"):
+        require_room(10**12, torch.device("cpu"))
+    huge = {"width": 65_536, "heads": 64, "inner_width": 262_144, "layers": 96}
+    with pytest.raises(UserError, match="parameters need"):
+        pretrain(small_recipe(tmp_path, model=huge))
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_a_gpu_gives_the_losses_of_the_processor(tmp_path: Path) -> None:
+    for device in ("cpu", "cuda"):
+        pretrain(small_recipe(tmp_path, device, train={"device": device, "attention": "sdpa"}))
+    one, other = (read_log(tmp_path / device / "log.jsonl") for device in ("cpu", "cuda"))
+    assert [record["loss"] for record in one] == pytest.approx([record["loss"] for record in other], rel=1e-3)
+    assert [record["sample_ids"] for record in one] == [record["sample_ids"] for record in other]

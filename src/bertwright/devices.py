@@ -37,6 +37,31 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
+def require_room(parameters: int, device: torch.device) -> None:
+    """See that a model fits a device with its gradients and optimizer, before it is built.
+
+    Args:
+        parameters: of the model, in float32; each needs 16 bytes: itself, its gradient, two moments.
+        device: which holds all of it: no model is cut in parts.
+
+    Raises:
+        UserError: it does not fit.
+    """
+    if device.type == "cuda":
+        _, room = torch.cuda.mem_get_info(device)
+    elif hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    else:
+        return
+    if 16 * parameters > room:
+        raise UserError(
+            f"{parameters:,} parameters need {16 * parameters / 1e9:.1f} GB with their gradients and optimizer, and "
+            f"{device.type} has {room / 1e9:.1f} GB",
+            expected="a model that fits one device",
+            advice="make it smaller (model.preset, model.vocabulary_size), or use a larger device",
+        )
+
+
 def use_threads(number: int, *, sharing: int = 1) -> int:
     """Compute with this many CPU threads; returns how many.
 

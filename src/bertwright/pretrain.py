@@ -9,8 +9,8 @@ import torch
 
 from bertwright.batches import IGNORED, Rows, SpecialTokens
 from bertwright.checkpoint import Description, load_checkpoint, save_checkpoint
-from bertwright.config import PretrainRecipe, expand
-from bertwright.devices import DTYPES
+from bertwright.config import ModelConfig, PretrainRecipe, expand
+from bertwright.devices import DTYPES, require_room
 from bertwright.errors import UserError
 from bertwright.metrics import expected_first_loss
 from bertwright.model.heads import PretrainingModel
@@ -102,6 +102,7 @@ def _pretrain(
         recipe = with_model(recipe, data.tokenizer, start)
         device = use_machine(recipe.train)
         pair = recipe.objective.pair
+        require_room(_num_parameters(recipe.model, pair), device)
         model = PretrainingModel(recipe.model, pair=pair != "none").to(device)
         losses = functools.partial(pretraining_losses, pair=pair)
         load_last(run, model)
@@ -139,6 +140,12 @@ def _pretrain(
     if processes.leads:
         run.save_result("pretrain", result)
     return result
+
+
+def _num_parameters(config: ModelConfig, pair: str) -> int:
+    """Parameters of a model, which is not built for it."""
+    with torch.device("meta"):
+        return sum(parameter.numel() for parameter in PretrainingModel(config, pair=pair != "none").parameters())
 
 
 def _result(recipe: PretrainRecipe, model: PretrainingModel, entropy: float, position: Position) -> dict[str, Any]:

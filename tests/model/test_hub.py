@@ -100,6 +100,32 @@ def test_transformers_reads_our_classifier(tmp_path: Path, layout: str, pooling:
     torch.testing.assert_close(logits, theirs(loaded.eval(), inputs).logits, atol=1e-4, rtol=0)
 
 
+@pytest.mark.parametrize("head", ["SequenceClassification", "TokenClassification", "QuestionAnswering"])
+def test_a_pretrained_modernbert_begins_every_head_of_transformers(tmp_path: Path, head: str) -> None:
+    """Only the last linear layer is drawn anew; with its weights, our vectors give the same logits."""
+    torch.manual_seed(1)
+    model = PretrainingModel(CONFIGS["modernbert"], pair=False).eval()
+    write_model(tmp_path / "ours", model, "masked_tokens")
+    auto = getattr(transformers, f"AutoModelFor{head}")
+    loaded, info = auto.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    assert set(info["missing_keys"]) == {"classifier.weight", "classifier.bias"}
+    torch.nn.init.normal_(loaded.classifier.weight)
+    inputs = batch()
+    output = theirs(loaded.eval(), inputs)
+    with torch.inference_mode():
+        vectors = model.transform(model.encoder(*inputs.values()))
+        logits = loaded.classifier(vectors[:, 0] if head == "SequenceClassification" else vectors)
+    real = inputs["sequence_ids"] > 0
+    if head == "QuestionAnswering":
+        found, expected = logits[real], torch.stack([output.start_logits, output.end_logits], dim=-1)[real]
+    elif head == "TokenClassification":
+        found, expected = logits[real], output.logits[real]
+    else:
+        found, expected = logits, output.logits
+    assert expected.std() > 1
+    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
+
+
 @pytest.mark.parametrize(
     "kind", ["BertForMaskedLM", "BertForPreTraining", "BertModel", "ModernBertForMaskedLM", "ModernBertModel"]
 )

@@ -172,6 +172,24 @@ def test_a_loss_that_was_no_number_is_a_gap(tmp_path: Path) -> None:
     assert figure.chart["data"][0]["y"][-1] is None
 
 
+def test_what_a_run_was_told_and_began_from_stands_on_the_page(tmp_path: Path) -> None:
+    run = made_up.pretraining(tmp_path / "run", steps=10)
+    with (run / "log.jsonl").open("a", encoding="utf-8") as log:
+        log.write(
+            json.dumps({"step": 11, "loss": 2.0, "losses": {"masked_tokens": 2.0}, "notices": ["look {x}"]}) + "\n"
+        )
+    start = {"kind": "start", "checkpoint": "runs/general/best", "fresh": [], "added_tokens": ["心电图", "tachycardia"]}
+    made_up.write(run / "results" / "start.json", start)
+    made_up.write(run / "results" / "data-other.json", made_up.data_page())
+    sections = sections_of(run)
+    told = [block.text for block in blocks_of(sections["training-1"], Paragraph)]
+    assert "Told at step 11: look {x}" in told
+    assert "The run goes on from runs/general/best." in told
+    assert any(fold.code == "心电图, tachycardia" for fold in blocks_of(sections["training-1"], Fold))
+    assert "data-1" in sections
+    assert "other" not in sections
+
+
 def test_filled_masks_know_what_was_expected(demo_folder: Path) -> None:
     (fill,) = blocks_of(sections_of(demo_folder)["fill"], Fill)
     assert fill.sentences[0].parts == ["台", "大学"]

@@ -9,6 +9,10 @@ CHINESE: dict[str, str] = {
     "contents": "目录",
     "The charts need JavaScript.": "图表需要 JavaScript。",
     "{first} {second}": "{first}{second}",
+    # Training
+    "The run goes on from {checkpoint}.": "训练从 {checkpoint} 继续。",
+    "{count} tokens were added": "加入了 {count} 个词",
+    "Told at step {step}: {notice}": "第 {step} 步的提醒：{notice}",
     # Headline
     "Fine-tuned on {train} labelled texts, the pre-trained encoder judges {pretrained} of {test} unseen texts "
     "correctly; the same encoder from random weights judges {scratch} correctly.": (

@@ -19,14 +19,19 @@ Page = dict[str, Any]
 
 def data_sections(sources: list[Source], say: Say) -> list[Section]:
     """One section for every page of doctor's; what does not apply to the data is null in it, and left out here."""
-    pages = [source for source in sources if "data" in source.results]
+    pages = [
+        (source.name if name == "data" else name.removeprefix("data-"), page)  # of a mixture, a page for each store
+        for source in sources
+        for name, page in source.results.items()
+        if name == "data" or name.startswith("data-")
+    ]
     return [
         Section(
             f"data-{index}",
-            say("The data") if len(pages) == 1 else say("The data: {name}", name=source.name),
-            _blocks(source.results["data"], say),
+            say("The data") if len(pages) == 1 else say("The data: {name}", name=name),
+            _blocks(page, say),
         )
-        for index, source in enumerate(pages, start=1)
+        for index, (name, page) in enumerate(pages, start=1)
     ]
 
 

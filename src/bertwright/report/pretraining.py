@@ -37,6 +37,16 @@ def _blocks(run: Source, say: Say) -> list[Block]:
     if not result:
         text = say("This run has not come to its end: {steps} steps so far.", steps=number(run.log[-1]["step"]))
         blocks.append(Paragraph(text, tone="warning"))
+    if start := run.results.get("start"):
+        text = say("The run goes on from {checkpoint}.", checkpoint=str(start["checkpoint"]))
+        blocks.append(Paragraph(text))
+        if words := start["added_tokens"]:
+            title = say("{count} tokens were added", count=number(len(words)))
+            blocks.append(Fold(title, code=", ".join(words)))
+    for record in run.log:
+        for notice in record.get("notices", []):
+            told = say("Told at step {step}: {notice}", step=number(record["step"]), notice=notice)
+            blocks.append(Paragraph(told, tone="warning"))
     objectives = list(run.log[-1].get("losses") or {"loss": 0}) if run.log else []
     for objective in objectives:
         if len(objectives) > 1:

@@ -26,7 +26,7 @@ from bertwright.report.pretraining import fill_sections, pretraining_sections
 from bertwright.report.scores import metric_name, score_sections, side_name
 from bertwright.report.sources import Source
 
-DRAWN = {"data", "pretrain", "finetune", "fill", "demo"}
+DRAWN = {"data", "pretrain", "start", "finetune", "fill", "demo"}
 """Names of the results that a section draws; the others are shown as they are."""
 
 MAX_OTHER = 100_000
@@ -175,7 +175,7 @@ def machine_sections(sources: list[Source], say: Say) -> list[Section]:
     machines: dict[str, tuple[dict[str, Any], list[Source]]] = {}
     for source in sources:
         if source.environment:
-            machine = {key: value for key, value in source.environment.items() if key != "command"}
+            machine = {key: value for key, value in source.environment.items() if key not in ("command", "launch")}
             machines.setdefault(json.dumps(machine, sort_keys=True), (machine, []))[1].append(source)
     blocks: list[Block] = []
     for machine, runs in machines.values():
@@ -221,7 +221,7 @@ def other_sections(sources: list[Source], say: Say) -> list[Section]:
     folds: list[Block] = []
     for source in sources:
         for name, result in source.results.items():
-            if name not in DRAWN and not name.startswith("evaluate-"):
+            if name not in DRAWN and not name.startswith(("evaluate-", "data-")):
                 text = json.dumps(result, ensure_ascii=False, indent=1)
                 code = text if len(text) <= MAX_OTHER else text[:MAX_OTHER] + "\n" + say("(cut here)")
                 folds.append(Fold(f"{source.name}/results/{name}.json", code=code))

@@ -1,0 +1,157 @@
+"""Is next sentence too easy, and sentence order harder? Slide 59, prediction P3 (Lan et al. 2020, table 5).
+
+    python experiments/2026-11-23-pairs/pairs.py --text rfc.txt          nine runs of 15 minutes
+    python experiments/2026-11-23-pairs/pairs.py --text rfc.txt --minutes 0.3 --seeds 1    a first look
+
+Three objectives (masked tokens alone, with next sentence, with sentence order), the same text, model and minutes. Every
+model with a pair head is then asked both questions, "is next" standing for "in order", on the same held-out pairs.
+Beside them a bag of words: how much of the second part's vocabulary stands in the first, with the threshold that is
+best on training pairs. One JSON per run in --folder; what is there is not run again.
+"""
+
+import argparse
+import statistics
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bertwright.batches import IGNORED, Rows, SpecialTokens
+from bertwright.checkpoint import load_checkpoint, load_weights
+from bertwright.config import ObjectiveSettings, PretrainRecipe
+from bertwright.model.heads import PretrainingModel
+from bertwright.objectives import pretraining_answers, pretraining_counts, pretraining_rows
+from bertwright.prepare import prepare
+from bertwright.pretrain import pretrain
+from bertwright.recipe import parse
+from bertwright.run import read_json, write_json
+from bertwright.samples import Mixture, mix
+from bertwright.store import Store
+
+LENGTH = 128
+PAIRS = ("next_sentence", "sentence_order")
+HELD_OUT_PAIRS, TRAINING_PAIRS, BATCH = 2000, 4000, 32
+FREQUENT = 100
+"""Most frequent tokens that the bag of words does not look at."""
+
+
+def main() -> None:
+    """Run what is missing and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--text", required=True)
+    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--folder", type=Path, default=Path("runs/pairs"))
+    given = parser.parse_args()
+    results: dict[str, list[dict[str, Any]]] = {}
+    for seed in range(1, given.seeds + 1):
+        for pair in ("none", *PAIRS):
+            results.setdefault(pair, []).append(cell(given.folder, given.text, pair, seed, given.minutes))
+    store = Store.open(given.folder / "store")
+    for pair in PAIRS:
+        print(f"bag of words, {pair}: {bag_of_words(store, pair):.3f}")
+    for pair, rows in results.items():
+        names = [name for name in rows[0] if name not in ("steps", "tokens")]
+        told = [f"{name} {spread([row[name] for row in rows])}" for name in names]
+        print(f"{pair:>15}: {'  '.join(told)}")
+
+
+def spread(values: list[float]) -> str:
+    """Mean and deviation."""
+    deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+    return f"{statistics.mean(values):.3f} ± {deviation:.3f}"
+
+
+def cell(folder: Path, text: str, pair: str, seed: int, minutes: float) -> dict[str, Any]:
+    """One run, and what its model answers."""
+    path = folder / f"{pair}_{seed}.json"
+    if not path.exists():
+        recipe = recipe_of(folder, text, pair, seed, minutes)
+        if not (folder / "store").exists():
+            prepare(recipe)
+        result = pretrain(recipe, resume=Path(recipe.run, "recipe.toml").exists())
+        store = Store.open(folder / "store")
+        found = {"steps": result["steps"], "tokens": result["tokens"]}
+        found["masked_tokens"] = result["evaluation"]["masked_tokens"]
+        if pair != "none":
+            found |= {f"accuracy of {asked}": accuracy(store, Path(recipe.run, "best"), asked) for asked in PAIRS}
+        write_json(path, found)
+    return read_json(path)
+
+
+def recipe_of(folder: Path, text: str, pair: str, seed: int, minutes: float) -> PretrainRecipe:
+    """The `bert` layout with Muon: pairs need its segments, and AdamW would stay near the frequencies."""
+    return parse(
+        PretrainRecipe,
+        {
+            "run": str(folder / f"{pair}-{seed}"),
+            "store": str(folder / "store"),
+            "corpus": {"files": [text], "reader": "sentences", "held_out": 0.05, "language": "en"},
+            "tokenizer": {"vocabulary_size": 8192},
+            "model": {"preset": "mini", "max_length": LENGTH},
+            "objective": {"pair": pair},
+            "optimizer": {
+                "name": "muon",
+                "matrix_learning_rate": 2e-2,
+                "learning_rate": 2e-3,
+                "betas": [0.9, 0.98],
+            },
+            "train": {"minutes": minutes, "batch_size": 16, "length": LENGTH, "seed": seed, "save_every": 0},
+        },
+    )
+
+
+def pairs_of(store: Store, pair: str, *, held_out: bool, count: int) -> list[Rows]:
+    """Batches of pairs, the same ones for every model."""
+    mixture: Mixture = mix([(store, 1.0)], LENGTH - 3, held_out=held_out)
+    special, settings = SpecialTokens.of(store.tokenizer()), ObjectiveSettings(pair=pair)  # pyright: ignore
+    return [
+        pretraining_rows(mixture, np.arange(begin, begin + BATCH), settings, special, length=LENGTH, seed=0)
+        for begin in range(0, count, BATCH)
+    ]
+
+
+def accuracy(store: Store, checkpoint: Path, asked: str) -> float:
+    """Share of the held-out pairs that a model answers rightly."""
+    loaded = load_checkpoint(checkpoint)
+    model = PretrainingModel(loaded.config, pair=True).eval()
+    assert load_weights(model, loaded) == []
+    right = count = 0
+    with torch.inference_mode():
+        for rows in pairs_of(store, asked, held_out=True, count=HELD_OUT_PAIRS):
+            right += int(pretraining_answers(model, rows.batch(), asked)[asked][1])
+            count += pretraining_counts(rows, asked)[asked]
+    return right / count
+
+
+# ---------------------------------------------------------------------------------------------- bag of words
+
+
+def bag_of_words(store: Store, pair: str) -> float:
+    """Accuracy of the shared vocabulary with the threshold that is best in training."""
+    known, answers = overlaps(store, pair, held_out=False, count=TRAINING_PAIRS)
+    thresholds = np.quantile(known, np.linspace(0, 1, 201))
+    best = max(thresholds, key=lambda threshold: ((known < threshold) == answers).mean())
+    unseen, truth = overlaps(store, pair, held_out=True, count=HELD_OUT_PAIRS)
+    return float(((unseen < best) == truth).mean())
+
+
+def overlaps(store: Store, pair: str, *, held_out: bool, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each pair: the share of the second part's rarer tokens that stand in the first, and the label."""
+    frequent = set(np.argsort(-store.unigram_counts)[:FREQUENT].tolist())
+    shares, labels = [], []
+    for rows in pairs_of(store, pair, held_out=held_out, count=count):
+        for number, label in enumerate(rows.sequence_labels.tolist(), start=1):
+            if label == IGNORED:
+                continue
+            mine = rows.sequence_ids == number
+            truth = np.where(rows.labels != IGNORED, rows.labels, rows.input_ids)  # without the masks
+            first, second = (set(truth[mine & (rows.segment_ids == segment)].tolist()) - frequent for segment in (0, 1))
+            shares.append(len(first & second) / max(1, len(second)))
+            labels.append(label)
+    return np.array(shares), np.array(labels, dtype=bool)
+
+
+if __name__ == "__main__":
+    main()
