@@ -44,6 +44,9 @@ Losses = dict[str, Tensor]
 Progress = Callable[[dict[str, Any]], None]
 """Told after every step: the log's record, with `progress` (share of the run that is over) and `seconds_left`."""
 
+PART_TOKENS, TIMED_TOKENS = 8192, 1024
+"""In a part of a batch on a CPU, where nobody says how many parts; in the part that choices are timed with."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -196,9 +199,9 @@ def resolve(
     rows: Rows,
     device: torch.device,
 ) -> TrainSettings:
-    """Settings without "auto": the fastest number format and attention path of those left open, for this very model.
+    """Settings without "auto" and 0: the fastest number format and attention path of those left open, for this model.
 
-    A few steps of each are timed on a copy of the model, with a part of a batch.
+    A few steps of each are timed on a copy of the model, with a small part of a batch.
 
     Args:
         settings: of the recipe.
@@ -212,7 +215,7 @@ def resolve(
     paths = list(ATTENTION) if settings.attention == "auto" else [settings.attention]
     if device.type == "cuda" and settings.attention == "auto":
         paths = ["sdpa"]
-    batch = rows.part(0, max(1, len(rows.input_ids) // 8)).batch(device)
+    batch = rows.part(0, max(1, rows.input_ids.size // TIMED_TOKENS)).batch(device)
     copied = copy.deepcopy(model)
     optimizers = {name: Optimizers(copied, optimizer, DTYPES[name]) for name in dtypes}
 
@@ -225,6 +228,9 @@ def resolve(
     choices = {f"{dtype} {path}": functools.partial(one_step, dtype, path) for dtype in dtypes for path in paths}
     dtype, path = (fastest(choices)[0] if len(choices) > 1 else next(iter(choices))).split()
     chosen = {"dtype": dtype, "attention": path, "device": device.type, "threads": torch.get_num_threads()}
+    if not settings.accumulation:
+        tokens = settings.batch_size * settings.length
+        chosen["accumulation"] = math.ceil(tokens / PART_TOKENS) if device.type == "cpu" else 1
     return settings.model_copy(update=chosen)
 
 
