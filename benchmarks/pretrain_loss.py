@@ -1,16 +1,16 @@
 """Minutes to one held-out loss, beside transformers' own way to pre-train.
 
-    python benchmarks/pretrain_loss.py --text rfc.txt                 three seeds, both peers, 15 minutes each
-    python benchmarks/pretrain_loss.py --text rfc.txt --minutes 2 --seeds 1 --rates 3e-4     a first look
+    python benchmarks/pretrain_loss.py --text rfc.txt                 three seeds; an hour and a half
+    python benchmarks/pretrain_loss.py --text rfc.txt --minutes 2 --sweep-minutes 1 --seeds 1     a first look
 
-Each peer (see pretrain.py) trains for so many minutes, at the best of some learning rates, with a linear schedule over
-the steps that it takes in that time. The better one's held-out loss is the mark. Ours runs as `recipes/modern-en.toml`
-does, for shorter and shorter times by the clock; the shortest that reaches the mark counts. A peer's time and ours run
-from the start of the process: imports, probing and compilation included, preparing the store not. Both sides are
-evaluated on the same held-out samples under the same masks (15 %, 80/10/10), by our evaluation, which reads the peer's
-checkpoint.
+Peers (see pretrain.py: the documented defaults, and bfloat16 without dropout in small and large batches) train at some
+learning rates for --sweep-minutes; the one that does best then trains for --minutes, and its held-out loss is the mark.
+Its learning rate follows the clock as ours does. Ours runs as `recipes/modern-en.toml` does, for shorter and shorter
+times; the shortest that reaches the mark counts. A peer's time and ours run from the start of the process: imports,
+probing and compilation included, preparing the store not. Both sides are evaluated on the same held-out samples under
+the same masks (15 %, 80/10/10), by our evaluation, which reads the peer's checkpoint.
 
-TEXT is a sentence a line, a blank line between documents; `python experiments/rfc.py rfc.txt` makes one of 40 MB. One
+TEXT is a sentence a line, a blank line between documents; `python experiments/rfc.py rfc.txt` makes one of 28 MB. One
 JSON per cell in --folder; what is there is not measured again. Nothing else may run beside it.
 """
 
@@ -27,9 +27,18 @@ from typing import Any
 from pretrain import LENGTH, PEER, SHAPES, blocks
 
 SHAPE = "4x256"
-PEERS = ("peer-default", "peer-64")
+PEERS = ("peer-default", "peer-16", "peer-64")
 SHARES = (1 / 8, 1 / 12, 1 / 20)
 """Of the peer's minutes: the times that ours is given."""
+
+OURS = """
+import json, sys
+from bertwright.config import PretrainRecipe
+from bertwright.pretrain import pretrain
+from bertwright.recipe import parse
+
+pretrain(parse(PretrainRecipe, json.load(open(sys.argv[1]))))
+"""
 
 
 def main() -> None:
@@ -38,7 +47,8 @@ def main() -> None:
     parser.add_argument("--text", type=Path, required=True)
     parser.add_argument("--minutes", type=float, default=15.0)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--rates", type=float, nargs="+", default=[1e-4, 3e-4, 1e-3])
+    parser.add_argument("--sweep-minutes", type=float, default=5.0)
+    parser.add_argument("--rates", type=float, nargs="+", default=[3e-4, 1e-3])
     parser.add_argument("--folder", type=Path, default=Path("benchmarks/results/pretrain_loss"))
     parser.add_argument("--cell", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -47,15 +57,14 @@ def main() -> None:
         print(json.dumps(train_peer(store, **json.loads(given.cell))))
         return
     prepare_store(given.text, store)
+    peer, rate = min(
+        ((peer, rate) for peer in PEERS for rate in given.rates),
+        key=lambda choice: peer_cell(given, *choice, seed=0, minutes=given.sweep_minutes)["loss"],
+    )
+    print(f"the best of the peers: {peer} at {rate:g}", flush=True)
     marks = []
     for seed in range(1, given.seeds + 1):
-        # The rate is chosen at the first seed, for each peer.
-        losses = {}
-        for peer in PEERS:
-            rates = given.rates if seed == 1 else [best_rate(given.folder, peer, given.rates)]
-            losses[peer] = min(peer_cell(given, peer, seed, rate)["loss"] for rate in rates)
-        marks.append(min(losses.values()))
-        print(f"seed {seed}: {', '.join(f'{peer} {loss:.3f}' for peer, loss in losses.items())}", flush=True)
+        marks.append(peer_cell(given, peer, rate, seed=seed, minutes=given.minutes)["loss"])
         for share in SHARES:
             row = our_cell(given, seed, given.minutes * share)
             reached = "reaches it" if row["loss"] <= marks[-1] else "does not"
@@ -63,23 +72,23 @@ def main() -> None:
     report(given, marks)
 
 
-def peer_cell(given: argparse.Namespace, peer: str, seed: int, rate: float) -> dict[str, Any]:
+def peer_cell(given: argparse.Namespace, peer: str, rate: float, *, seed: int, minutes: float) -> dict[str, Any]:
     """One training of a peer, in a process of its own, and its loss by our evaluation."""
-    cell: Path = given.folder / f"{peer}_{seed}_{rate:g}.json"
+    cell: Path = given.folder / f"{peer}_{rate:g}_{seed}_{minutes:g}.json"
     if not cell.exists():
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-            values = {"engine": peer, "seed": seed, "rate": rate, "minutes": given.minutes, "folder": folder}
+            values = {"engine": peer, "seed": seed, "rate": rate, "minutes": minutes, "folder": folder}
             command = [sys.executable, __file__, "--text", str(given.text), "--folder", str(given.folder)]
             values["started"] = time.time()
-            subprocess.run([*command, "--cell", json.dumps(values)], check=True, stdout=subprocess.DEVNULL)
-            result = {"minutes": (time.time() - values["started"]) / 60, "loss": held_out(given.folder, Path(folder))}
+            done = subprocess.run([*command, "--cell", json.dumps(values)], check=True, capture_output=True, text=True)
+            result = {
+                "minutes": (time.time() - values["started"]) / 60,
+                "loss": held_out(given.folder / "store", Path(folder)),
+                **json.loads(done.stdout.splitlines()[-1]),
+            }
         cell.write_text(json.dumps(result) + "\n", encoding="utf-8")
+        print(f"{cell.stem}: {result['loss']:.3f}, {result['steps']:,} steps", flush=True)
     return json.loads(cell.read_text(encoding="utf-8"))
-
-
-def best_rate(folder: Path, peer: str, rates: list[float]) -> float:
-    """The learning rate with which a peer does best at the first seed."""
-    return min(rates, key=lambda rate: json.loads((folder / f"{peer}_1_{rate:g}.json").read_text())["loss"])
 
 
 def our_cell(given: argparse.Namespace, seed: int, minutes: float) -> dict[str, Any]:
@@ -87,55 +96,50 @@ def our_cell(given: argparse.Namespace, seed: int, minutes: float) -> dict[str, 
     cell: Path = given.folder / f"ours_{seed}_{minutes:.3f}.json"
     if not cell.exists():
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
-            size = {name: value for name, value in SHAPES[SHAPE].items() if name != "vocabulary_size"}
-            size["inner_width"] = size["inner_width"] * 2 // 3 // 64 * 64  # gated: as many parameters
-            begin = time.time()
-            values = {
-                "run": f"{folder}/run",
-                "store": str(given.folder / "store"),
-                "model": {"layout": "modernbert", "max_length": LENGTH, **size},
-                "objective": {"masking_rate": 0.2},
-                "optimizer": {
-                    "name": "muon",
-                    "matrix_learning_rate": 2e-2,
-                    "learning_rate": 2e-3,
-                    "betas": [0.9, 0.98],
-                },
-                "train": {"minutes": minutes, "batch_size": 16, "length": LENGTH, "seed": seed, "save_every": 0},
-            }
             recipe = Path(folder, "recipe.json")
+            values = our_recipe(given.folder / "store", Path(folder, "run"), minutes, seed)
             recipe.write_text(json.dumps(values), encoding="utf-8")
-            script = (
-                "import json, sys; from bertwright.config import PretrainRecipe; from bertwright.recipe import parse; "
-                "from bertwright.pretrain import pretrain; "
-                "pretrain(parse(PretrainRecipe, json.load(open(sys.argv[1]))))"
-            )
-            subprocess.run([sys.executable, "-c", script, str(recipe)], check=True)
+            begin = time.time()
+            subprocess.run([sys.executable, "-c", OURS, str(recipe)], check=True)
             result = {
                 "minutes": (time.time() - begin) / 60,
-                "loss": held_out(given.folder, Path(folder, "run", "best")),
+                "loss": held_out(given.folder / "store", Path(folder, "run", "best")),
             }
         cell.write_text(json.dumps(result) + "\n", encoding="utf-8")
     return json.loads(cell.read_text(encoding="utf-8"))
 
 
-def held_out(folder: Path, checkpoint: Path) -> float:
+def our_recipe(store: Path, run: Path, minutes: float, seed: int) -> dict[str, Any]:
+    """`recipes/modern-en.toml` with the shape of the peer."""
+    size = {name: value for name, value in SHAPES[SHAPE].items() if name != "vocabulary_size"}
+    size["inner_width"] = size["inner_width"] * 2 // 3 // 64 * 64  # gated: as many parameters
+    return {
+        "run": str(run),
+        "store": str(store),
+        "model": {"layout": "modernbert", "max_length": LENGTH, **size},
+        "objective": {"masking_rate": 0.2},
+        "optimizer": {"name": "muon", "matrix_learning_rate": 2e-2, "learning_rate": 2e-3, "betas": [0.9, 0.98]},
+        "train": {"minutes": minutes, "batch_size": 16, "length": LENGTH, "seed": seed, "save_every": 0},
+    }
+
+
+def held_out(store: Path, checkpoint: Path) -> float:
     """The loss of a checkpoint on the held-out samples: 15 % masked, always the same."""
     from bertwright.checkpoint import load_checkpoint, load_weights
     from bertwright.config import PretrainRecipe
+    from bertwright.machine import use_machine
     from bertwright.model.heads import PretrainingModel
     from bertwright.pretrain import _Data  # the loop's own evaluation
     from bertwright.recipe import parse
     from bertwright.store import Store
-    from bertwright.train import use_machine
 
-    values = {"run": "unused", "store": str(folder / "store"), "train": {"steps": 1, "length": LENGTH}}
+    values = {"run": "unused", "store": str(store), "train": {"steps": 1, "length": LENGTH}}
     recipe = parse(PretrainRecipe, values)
     loaded = load_checkpoint(checkpoint)
     model = PretrainingModel(loaded.config, pair=False).eval()
     assert load_weights(model, loaded) == []
     device = use_machine(recipe.train)
-    return _Data(recipe, [(Store.open(folder / "store"), 1.0)]).evaluate(model, device)["masked_tokens"]
+    return _Data(recipe, [(Store.open(store), 1.0)]).evaluate(model, device)["masked_tokens"]
 
 
 def train_peer(

@@ -10,6 +10,7 @@ from bertwright.checkpoint import Checkpoint, Description, load_checkpoint, load
 from bertwright.config import FinetuneRecipe, expand
 from bertwright.devices import DTYPES, computing_in
 from bertwright.errors import UserError
+from bertwright.machine import resolve, use_machine
 from bertwright.model.heads import EncoderModel
 from bertwright.optim import Optimizers
 from bertwright.processes import Processes, join
@@ -25,9 +26,7 @@ from bertwright.train import (
     Training,
     enter_run,
     load_last,
-    resolve,
     train,
-    use_machine,
 )
 
 

@@ -12,6 +12,7 @@ from bertwright.checkpoint import Description, load_checkpoint, save_checkpoint
 from bertwright.config import ModelConfig, PretrainRecipe, expand
 from bertwright.devices import DTYPES, require_room
 from bertwright.errors import UserError
+from bertwright.machine import resolve, use_machine
 from bertwright.metrics import expected_first_loss
 from bertwright.model.heads import PretrainingModel
 from bertwright.objectives import (
@@ -39,9 +40,7 @@ from bertwright.train import (
     enter_run,
     latest_checkpoint,
     load_last,
-    resolve,
     train,
-    use_machine,
 )
 from bertwright.watch import watch_first, watch_plateau
 
