@@ -109,7 +109,7 @@ def train(variant: str, recipe: dict[str, Any]) -> None:
         def stable(progress: float, warmup: float) -> float:
             return min(1.0, progress / warmup, (1 - progress) / (1 - STABLE))
 
-        training.schedule = stable
+        training.schedule = stable  # pyright: ignore[reportAttributeAccessIssue]
     if variant == "ramp":
         rows = pretraining._Data.rows
 
