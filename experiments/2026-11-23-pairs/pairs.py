@@ -1,12 +1,13 @@
 """Is next sentence too easy, and sentence order harder? Slide 59, prediction P3 (Lan et al. 2020, table 5).
 
-    python experiments/2026-11-23-pairs/pairs.py --text rfc.txt          nine runs of 15 minutes
-    python experiments/2026-11-23-pairs/pairs.py --text rfc.txt --minutes 0.3 --seeds 1    a first look
+    python experiments/2026-11-23-pairs/pairs.py --text rfc.txt          nine runs of a quarter of an hour
+    python experiments/2026-11-23-pairs/pairs.py --text rfc.txt --steps 60 --seeds 1    a first look
 
-Three objectives (masked tokens alone, with next sentence, with sentence order), the same text, model and minutes. Every
+Three objectives (masked tokens alone, with next sentence, with sentence order), the same text, model and steps. Every
 model with a pair head is then asked both questions, "is next" standing for "in order", on the same held-out pairs.
 Beside them a bag of words: how much of the second part's vocabulary stands in the first, with the threshold that is
-best on training pairs. One JSON per run in --folder; what is there is not run again.
+best on training pairs. The runs show a plateau, too (P20): how long the loss of masked tokens stays near the unigram
+entropy, and the most that it falls in a tenth of the run. One JSON per run in --folder; what is there is not run again.
 """
 
 import argparse
@@ -25,13 +26,15 @@ from bertwright.objectives import pretraining_answers, pretraining_counts, pretr
 from bertwright.prepare import prepare
 from bertwright.pretrain import pretrain
 from bertwright.recipe import parse
-from bertwright.run import read_json, write_json
+from bertwright.run import Run, read_json, write_json
 from bertwright.samples import Mixture, mix
 from bertwright.store import Store
 
 LENGTH = 128
 PAIRS = ("next_sentence", "sentence_order")
 HELD_OUT_PAIRS, TRAINING_PAIRS, BATCH = 2000, 4000, 32
+NEAR = 0.3
+"""Nats."""
 FREQUENT = 100
 """Most frequent tokens that the bag of words does not look at."""
 
@@ -40,19 +43,19 @@ def main() -> None:
     """Run what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", required=True)
-    parser.add_argument("--minutes", type=float, default=15.0)
+    parser.add_argument("--steps", type=int, default=3600, help="of 2,048 tokens")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--folder", type=Path, default=Path("runs/pairs"))
     given = parser.parse_args()
     results: dict[str, list[dict[str, Any]]] = {}
     for seed in range(1, given.seeds + 1):
         for pair in ("none", *PAIRS):
-            results.setdefault(pair, []).append(cell(given.folder, given.text, pair, seed, given.minutes))
+            results.setdefault(pair, []).append(cell(given.folder, given.text, pair, seed, given.steps))
     store = Store.open(given.folder / "store")
     for pair in PAIRS:
         print(f"bag of words, {pair}: {bag_of_words(store, pair):.3f}")
     for pair, rows in results.items():
-        names = [name for name in rows[0] if name not in ("steps", "tokens")]
+        names = [name for name in rows[0] if name != "curve"]
         told = [f"{name} {spread([row[name] for row in rows])}" for name in names]
         print(f"{pair:>15}: {'  '.join(told)}")
 
@@ -63,24 +66,41 @@ def spread(values: list[float]) -> str:
     return f"{statistics.mean(values):.3f} ± {deviation:.3f}"
 
 
-def cell(folder: Path, text: str, pair: str, seed: int, minutes: float) -> dict[str, Any]:
+def cell(folder: Path, text: str, pair: str, seed: int, steps: int) -> dict[str, Any]:
     """One run, and what its model answers."""
     path = folder / f"{pair}_{seed}.json"
     if not path.exists():
-        recipe = recipe_of(folder, text, pair, seed, minutes)
+        recipe = recipe_of(folder, text, pair, seed, steps)
         if not (folder / "store").exists():
             prepare(recipe)
         result = pretrain(recipe, resume=Path(recipe.run, "recipe.toml").exists())
         store = Store.open(folder / "store")
-        found = {"steps": result["steps"], "tokens": result["tokens"]}
-        found["masked_tokens"] = result["evaluation"]["masked_tokens"]
+        curve = smoothed(Run(Path(recipe.run)))
+        found = {"masked_tokens": result["evaluation"]["masked_tokens"], **plateau(curve, store.unigram_entropy)}
         if pair != "none":
             found |= {f"accuracy of {asked}": accuracy(store, Path(recipe.run, "best"), asked) for asked in PAIRS}
-        write_json(path, found)
+        write_json(path, {**found, "curve": curve.round(3).tolist()})
     return read_json(path)
 
 
-def recipe_of(folder: Path, text: str, pair: str, seed: int, minutes: float) -> PretrainRecipe:
+def smoothed(run: Run) -> np.ndarray:
+    """The loss of masked tokens in training, the mean of every hundredth of the run, [100]."""
+    losses = np.array([record["losses"]["masked_tokens"] for record in run.read_log()])
+    return np.array([part.mean() for part in np.array_split(losses, min(100, len(losses)))])
+
+
+def plateau(curve: np.ndarray, entropy: float) -> dict[str, float]:
+    """Share of the run within NEAR of the unigram entropy, and the most it falls in a tenth, from there on."""
+    arrived = int(np.argmax(curve < entropy + NEAR))
+    tenth = max(1, len(curve) // 10)
+    falls = curve[arrived:-tenth] - curve[arrived + tenth :]
+    return {
+        "near the entropy": float((abs(curve - entropy) < NEAR).mean()),
+        "fall in a tenth": float(falls.max()) if len(falls) else 0.0,
+    }
+
+
+def recipe_of(folder: Path, text: str, pair: str, seed: int, steps: int) -> PretrainRecipe:
     """The `bert` layout with Muon: pairs need its segments, and AdamW would stay near the frequencies."""
     return parse(
         PretrainRecipe,
@@ -97,7 +117,7 @@ def recipe_of(folder: Path, text: str, pair: str, seed: int, minutes: float) -> 
                 "learning_rate": 2e-3,
                 "betas": [0.9, 0.98],
             },
-            "train": {"minutes": minutes, "batch_size": 16, "length": LENGTH, "seed": seed, "save_every": 0},
+            "train": {"steps": steps, "batch_size": 16, "length": LENGTH, "seed": seed, "save_every": 0},
         },
     )
 
