@@ -125,6 +125,8 @@ def our_recipe(store: Path, run: Path, minutes: float, seed: int) -> dict[str, A
 
 def held_out(store: Path, checkpoint: Path) -> float:
     """The loss of a checkpoint on the held-out samples: 15 % masked, always the same."""
+    import torch
+
     from bertwright.checkpoint import load_checkpoint, load_weights
     from bertwright.config import PretrainRecipe
     from bertwright.machine import use_machine
@@ -139,7 +141,8 @@ def held_out(store: Path, checkpoint: Path) -> float:
     model = PretrainingModel(loaded.config, pair=False).eval()
     assert load_weights(model, loaded) == []
     device = use_machine(recipe.train)
-    return _Data(recipe, [(Store.open(store), 1.0)]).evaluate(model, device)["masked_tokens"]
+    with torch.inference_mode():
+        return _Data(recipe, [(Store.open(store), 1.0)]).evaluate(model, device)["masked_tokens"]
 
 
 def train_peer(
