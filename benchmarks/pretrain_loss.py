@@ -119,7 +119,14 @@ def our_recipe(store: Path, run: Path, minutes: float, seed: int) -> dict[str, A
         "model": {"layout": "modernbert", "max_length": LENGTH, **size},
         "objective": {"masking_rate": 0.2},
         "optimizer": {"name": "muon", "matrix_learning_rate": 2e-2, "learning_rate": 2e-3, "betas": [0.9, 0.98]},
-        "train": {"minutes": minutes, "batch_size": 16, "length": LENGTH, "seed": seed, "save_every": 0},
+        "train": {
+            "minutes": minutes,
+            "batch_size": 16,
+            "length": LENGTH,
+            "seed": seed,
+            "save_every": 0,
+            "evaluate_every": 1_000_000,  # at the end only, as the peer
+        },
     }
 
 

@@ -115,6 +115,8 @@ def test_use_threads() -> None:
         assert use_threads(1) == torch.get_num_threads() == 1
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         assert use_threads(0) == torch.get_num_threads() == cores
+        assert use_threads(6, sharing=3) == torch.get_num_threads() == 2
+        assert use_threads(1, sharing=2) == torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
 

@@ -17,13 +17,15 @@ import transformers
 
 from bertwright.batches import Rows
 from bertwright.checkpoint import load_checkpoint, read_state
+from bertwright.config import TrainSettings
 from bertwright.errors import Interrupted, UserError
 from bertwright.inspection import inspect
 from bertwright.metrics import expected_first_loss
 from bertwright.pretrain import pretrain
+from bertwright.processes import Processes
 from bertwright.recipe import dump_recipe
 from bertwright.run import Run, read_log
-from bertwright.train import latest_checkpoint
+from bertwright.train import Position, _Clock, latest_checkpoint
 from helpers import same_checkpoint, same_log
 from helpers import small_recipe as recipe
 
@@ -52,6 +54,32 @@ def test_stopped_and_resumed_equals_undisturbed(tmp_path: Path, dtype: str, opti
     same_checkpoint(tmp_path / "whole" / last, tmp_path / "parts" / last)
     best = "best/model.safetensors"
     assert (tmp_path / "whole" / best).read_bytes() == (tmp_path / "parts" / best).read_bytes()
+
+
+def test_a_run_that_moves_to_another_machine_says_so(tmp_path: Path) -> None:
+    def stop(record: dict[str, Any]) -> None:
+        if record["step"] == 2:
+            signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        pretrain(recipe(tmp_path, train={"steps": 6}), progress=stop)
+    written = tmp_path / "run" / "environment.json"
+    environment = json.loads(written.read_text(encoding="utf-8"))
+    written.write_text(json.dumps({**environment, "processor": "Abacus"}), encoding="utf-8")
+    pretrain(recipe(tmp_path), resume=True)
+    log = read_log(tmp_path / "run" / "log.jsonl")
+    told = [(record["step"], notice) for record in log for notice in record.get("notices", []) if "Abacus" in notice]
+    [(step, notice)] = told
+    assert step == len(log) - 2  # the first one after going on
+    assert notice.startswith("this run began on Abacus (")
+
+
+@pytest.mark.parametrize(("seconds", "due"), [(0.0, 5), (1.0, 5), (15.0, 1), (100.0, 0)])
+def test_evaluations_take_a_small_share_of_the_minutes(seconds: float, due: int) -> None:
+    """Half of ten minutes is over: of ten evaluations five are due, or as many as take a twentieth of the time."""
+    clock = _Clock(TrainSettings(minutes=10), 1, 0.0, Processes())
+    clock.seconds = 300.0
+    assert clock.evaluations_due(Position(evaluation_seconds=seconds)) == due
 
 
 def test_another_seed_is_another_run(tmp_path: Path) -> None:

@@ -219,7 +219,8 @@ class TrainSettings(Settings):
     """Share of the run in which the learning rate rises from 0; after that it falls linearly to 0."""
     seed: int = Field(default=1, ge=0)
     evaluate_every: int = Field(default=0, ge=0)
-    """Steps between evaluations; 0: ten times in a run of steps or minutes, once an epoch otherwise."""
+    """Steps between evaluations; 0: ten times in a run of steps, once an epoch, and ten times in a run of minutes, or
+    less often if that would take more than a twentieth of it."""
     save_every: int = Field(default=500, ge=0)
     """Steps between checkpoints that a run can go on from; 0: only at the end and when interrupted."""
     keep: int = Field(default=2, ge=1)
@@ -234,7 +235,7 @@ class TrainSettings(Settings):
     attention: Literal["auto", "explicit", "sdpa"] = "auto"
     """explicit: batched matrix products. sdpa: torch's fused kernel. auto: a few steps of each are timed."""
     threads: int = Field(default=0, ge=0)
-    """CPU threads; 0: one per core."""
+    """CPU threads of all processes of a machine together; 0: one per core."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

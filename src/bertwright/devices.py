@@ -63,14 +63,14 @@ def require_room(parameters: int, device: torch.device) -> None:
 
 
 def use_threads(number: int, *, sharing: int = 1) -> int:
-    """Compute with this many CPU threads; returns how many.
+    """Compute with a share of this many CPU threads; returns with how many.
 
     Args:
-        number: 0 takes one per core that the process may use.
-        sharing: processes that share these cores evenly.
+        number: of all processes together; 0 takes one per core that they may use.
+        sharing: processes that share these threads evenly.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    torch.set_num_threads(number or max(1, cores // sharing))
+    torch.set_num_threads(max(1, (number or cores) // sharing))
     return torch.get_num_threads()
 
 

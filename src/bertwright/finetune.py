@@ -28,6 +28,7 @@ from bertwright.train import (
     load_last,
     train,
 )
+from bertwright.watch import watch_first
 
 
 def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress | None = None) -> dict[str, Any]:
@@ -87,6 +88,7 @@ def _finetune(
         criterion=task.criterion,
         lower_is_better=False,
         save=lambda folder, state: save_checkpoint(folder, model, start.tokenizer, description, state),
+        watches=[watch_first(run.moves() if resume else [])],
     )
     position = train(
         training,

@@ -64,7 +64,8 @@ def resolve(
 
     choices = {f"{dtype} {path}": functools.partial(one_step, dtype, path) for dtype in dtypes for path in paths}
     dtype, path = (fastest(choices)[0] if len(choices) > 1 else next(iter(choices))).split()
-    chosen = {"dtype": dtype, "attention": path, "device": device.type, "threads": torch.get_num_threads()}
+    threads = torch.get_num_threads() * processes_here()
+    chosen = {"dtype": dtype, "attention": path, "device": device.type, "threads": threads}
     if not settings.accumulation:
         tokens = settings.batch_size * settings.length
         chosen["accumulation"] = math.ceil(tokens / PART_TOKENS) if device.type == "cpu" else 1

@@ -129,7 +129,10 @@ def _pretrain(
         criterion="loss",
         lower_is_better=True,
         save=lambda folder, state: save_checkpoint(folder, model, data.tokenizer, description, state),
-        watches=[watch_first(data.warnings()), watch_plateau(data.unigram_entropy, _ways_out(recipe))],
+        watches=[
+            watch_first(run.moves() if resume else data.warnings()),
+            watch_plateau(data.unigram_entropy, _ways_out(recipe)),
+        ],
     )
     optimizers = Optimizers(model, recipe.optimizer, DTYPES[recipe.train.dtype])
     position = train(

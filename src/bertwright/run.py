@@ -242,6 +242,16 @@ class Run:
             return False
         return read_json(self.folder / "environment.json").get("launch") == launch()
 
+    def moves(self) -> list[str]:
+        """What to tell of a run that goes on on another machine, or with another torch, than it began on."""
+        before, now = (_machine(each) for each in (read_json(self.folder / "environment.json"), environment()))
+        if before == now:
+            return []
+        return [
+            f"this run began on {before} and goes on on {now}: number format and attention path stay as they were "
+            "chosen there, and the result will not be that of an undisturbed run to the last bit"
+        ]
+
     def write_recipe(self, recipe: str) -> None:
         """Write the recipe as resolved, once."""
         write_text(self.recipe, recipe)
@@ -341,6 +351,11 @@ def environment() -> dict[str, Any]:
         "command": sys.argv,
         "launch": launch(),
     }
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    """What of an environment decides the last bits of a result."""
+    return "{processor} ({cores} cores, torch {packages[torch]})".format(**environment)
 
 
 def launch() -> str | None:

@@ -41,6 +41,9 @@ Losses = dict[str, Tensor]
 Progress = Callable[[dict[str, Any]], None]
 """Told after every step: the log's record, with `progress` (share of the run that is over) and `seconds_left`."""
 
+EVALUATION_SHARE = 0.05
+"""Of the minutes of a run, spent on evaluations at most; the first and the last one are always made."""
+
 
 @dataclass(frozen=True)
 class Training:
@@ -74,6 +77,8 @@ class Position:
     best: float | None = None
     best_step: int | None = None
     evaluations: int = 0
+    evaluation_seconds: float = 0.0
+    """That the last one took."""
     first_loss: float | None = None
     tokens: int = 0
     evaluation: dict[str, float] = field(default_factory=dict)
@@ -128,10 +133,12 @@ def train(
                 ) from None
             position.step += 1
             stopping = clock.read(stop_requested())
-            if clock.progress(position.step) >= 1.0 or clock.evaluations_due(position.step) > position.evaluations:
+            if clock.progress(position.step) >= 1.0 or clock.evaluations_due(position) > position.evaluations:
+                begin = clock.seconds
                 record["evaluation"] = _evaluate(training, forward, position, run, processes)
-                position.evaluations = clock.evaluations_due(position.step)
                 stopping = clock.read(stop_requested())
+                position.evaluation_seconds = clock.seconds - begin
+                position.evaluations = clock.evaluations_due(position)
             over = clock.progress(position.step) >= 1.0
             record["seconds"] = round(clock.seconds, 3)
             if notices := [notice for watch in watches for notice in watch(record, clock.progress(position.step))]:
@@ -299,12 +306,13 @@ class _Clock:
         """Where in the run the step lies that begins now."""
         return min(1.0, self.seconds / self._limit) if self._limit else (step + 0.5) / self._steps
 
-    def evaluations_due(self, step: int) -> int:
-        """How many evaluations should have been made by now."""
+    def evaluations_due(self, position: Position) -> int:
+        """How many evaluations should have been made by now: by the clock, they take a small share of it."""
         if self._evaluate_every:
-            return step // self._evaluate_every
+            return position.step // self._evaluate_every
         assert self._limit is not None
-        return int(10 * self.seconds / self._limit)
+        affordable = EVALUATION_SHARE * self._limit / max(position.evaluation_seconds, 1e-9)
+        return int(min(10, affordable) * self.seconds / self._limit)
 
 
 # ---------------------------------------------------------------------------------------------- checkpoints

@@ -25,7 +25,14 @@ Watch = Callable[[dict[str, Any], float], list[str]]
 
 def watch_first(notices: Sequence[str]) -> Watch:
     """Tell at the first step what was known before."""
-    return lambda record, _: list(notices) if record["step"] == 1 else []
+    untold = list(notices)
+
+    def watch(record: dict[str, Any], _: float) -> list[str]:
+        told = untold.copy()
+        untold.clear()
+        return told
+
+    return watch
 
 
 def watch_gradients() -> Watch:
