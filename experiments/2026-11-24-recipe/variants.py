@@ -31,6 +31,12 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "warmup-short": {"train": {"warmup": 0.02}},
     "masking-15": {"objective": {"masking_rate": 0.15}},
     "masking-30": {"objective": {"masking_rate": 0.3}},
+    "masking-40": {"objective": {"masking_rate": 0.4}},
+    "masking-30-rows-32": {"objective": {"masking_rate": 0.3}, "train": {"batch_size": 32}},
+    "masking-30-rates-half": {
+        "objective": {"masking_rate": 0.3},
+        "optimizer": {"matrix_learning_rate": 1e-2, "learning_rate": 1e-3},
+    },
     "masks-only": {"objective": {"mask_share": 1.0, "random_share": 0.0}},
     "rates-half": {"optimizer": {"matrix_learning_rate": 1e-2, "learning_rate": 1e-3}},
     "rates-more": {"optimizer": {"matrix_learning_rate": 3e-2, "learning_rate": 3e-3}},
