@@ -119,7 +119,7 @@ def our_recipe(store: Path, run: Path, minutes: float, seed: int) -> dict[str, A
         "run": str(run),
         "store": str(store),
         "model": {"layout": "modernbert", "max_length": LENGTH, **size},
-        "objective": {"masking_rate": 0.2},
+        "objective": {"masking_rate": 0.4},
         "optimizer": {"name": "muon", "matrix_learning_rate": 2e-2, "learning_rate": 2e-3, "betas": [0.9, 0.98]},
         "train": {
             "minutes": minutes,

@@ -82,6 +82,7 @@ def cell(given: argparse.Namespace, variant: str, seed: int) -> dict[str, Any]:
     if not path.exists():
         with tempfile.TemporaryDirectory(dir=given.folder) as folder:
             recipe = our_recipe(given.folder / "store", Path(folder, "run"), given.minutes, seed)
+            recipe["objective"] = {"masking_rate": 0.2}  # as the recipe had it before this experiment
             for section, values in VARIANTS[variant].items():
                 recipe[section] = values if "name" in values else recipe[section] | values
             values = json.dumps({"variant": variant, "recipe": recipe})
