@@ -1,6 +1,6 @@
 """MB/s and peak memory of `prepare`, beside `datasets.map`.
 
-    python benchmarks/prepare.py                    100 MB of generated text, wordpiece, three alternating rounds
+    python benchmarks/prepare.py                    100 MB of generated documents, wordpiece, three alternating rounds
     python benchmarks/prepare.py --megabytes 500 --kind bpe --rounds 5
 
 All three read the same file with the same tokenizer (learnt beforehand) and must give the same ids:
@@ -51,7 +51,7 @@ def main() -> None:
         return
     folder.mkdir(parents=True, exist_ok=True)
     if not text.exists():
-        generate(text, given.megabytes * 1_000_000)
+        generate(text, given.megabytes * 1_000_000, long_share=0.0)
         train_tokenizer(text, tokenizer, given.kind)
     for number in range(given.rounds):
         for engine in ENGINES:

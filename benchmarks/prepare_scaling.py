@@ -110,19 +110,25 @@ def peak_megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
-def generate(path: Path, size: int) -> None:
-    """Write about `size` bytes of text, the same every time."""
+def generate(path: Path, size: int, long_share: float = LONG_SHARE) -> None:
+    """Write about `size` bytes of text, the same every time, with so large a share of long lines."""
     draw = random.Random(1)
     pools = {"zh": list(_chinese(SENTENCES)), "en": list(_english(SENTENCES))}
-    long_size = min(LONG_LINE, int(size * LONG_SHARE))
-    num_long = round(size * LONG_SHARE / long_size)
+    long_size = min(LONG_LINE, int(size * long_share))
+    num_long = round(size * long_share / long_size) if long_size else 0
     written = 0
     with path.open("w", encoding="utf-8") as file:
-        for number in range(num_long):
-            for line in _documents(draw, pools, size * (number + 1) // num_long - long_size - written):
+
+        def write_documents(until: int) -> None:
+            nonlocal written
+            for line in _documents(draw, pools, until - written):
                 written += len(line.encode()) + 1
                 file.write(line + "\n")
+
+        for number in range(num_long):
+            write_documents(size * (number + 1) // num_long - long_size)
             written += _write_long_line(file, draw, pools, long_size)
+        write_documents(size)
 
 
 def _documents(draw: random.Random, pools: dict[str, list[str]], size: int) -> Iterator[str]:

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from bertwright.config import FinetuneRecipe, PretrainRecipe
+from bertwright.finetune import finetune
 from bertwright.pretrain import pretrain
-from bertwright.recipe import dump_recipe
+from bertwright.recipe import dump_recipe, parse
 from bertwright.run import read_json, read_log
-from helpers import small_recipe
+from helpers import SMALL_TRAINING, small_recipe
 
 STEPS: dict[str, Any] = {"steps": 50, "batch_size": 24, "save_every": 10, "evaluate_every": 25, "threads": 1}
 
@@ -73,6 +74,23 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path, optimizer: str, to
     results = [read_json(tmp_path / run / "results" / "pretrain.json") for run in ("one", "two")]
     assert results[1]["best"] == pytest.approx(results[0]["best"], rel=tolerance)
     assert output.count("held out") == output.count("step 25  evaluation") == 1, "one process speaks for all"
+
+
+def test_two_processes_fine_tune_as_one_does(trained: Path, tmp_path: Path) -> None:
+    values: dict[str, Any] = {
+        "task": "classify",
+        "data": {side: str(trained / f"{side}.csv") for side in ("train", "development")},
+        "start": {"checkpoint": str(trained / "pretrained" / "best"), "pooling": "mean", "dropout": 0.0},
+        "optimizer": {"learning_rate": 1e-2},
+        "train": {**SMALL_TRAINING, "steps": 12},
+    }
+    finetune(parse(FinetuneRecipe, {**values, "run": str(tmp_path / "one")}))
+    finish(start(tmp_path, parse(FinetuneRecipe, {**values, "run": str(tmp_path / "two")})))
+    one, two = losses(tmp_path / "one"), losses(tmp_path / "two")
+    assert len(two) == 12
+    assert two == pytest.approx(one, rel=1e-4)
+    results = [read_json(tmp_path / run / "results" / "finetune.json") for run in ("one", "two")]
+    assert results[0]["development"]["metrics"] == results[1]["development"]["metrics"]
 
 
 def workers(launcher: int) -> list[int]:
