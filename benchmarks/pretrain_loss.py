@@ -30,7 +30,7 @@ SHAPE = "4x256"
 PEERS = ("peer-default", "peer-16", "peer-64")
 SHARES = (1 / 8, 1 / 12, 1 / 20)
 """Of the peer's minutes: the times that ours is given, start-up and a last evaluation included."""
-OVERHEAD = 0.2
+OVERHEAD = 0.32
 """Minutes that these two take, about; what a process took is measured."""
 
 OURS = """
