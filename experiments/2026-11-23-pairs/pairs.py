@@ -1,7 +1,7 @@
 """Is next sentence too easy, and sentence order harder? Slide 59, prediction P3 (Lan et al. 2020, table 5).
 
     python experiments/2026-11-23-pairs/pairs.py --text rfc.txt          nine runs of a quarter of an hour
-    python experiments/2026-11-23-pairs/pairs.py --text rfc.txt --steps 60 --seeds 1    a first look
+    python experiments/2026-11-23-pairs/pairs.py --text rfc.txt --seeds 2 --pairs none --threads 1    one of them
 
 Three objectives (masked tokens alone, with next sentence, with sentence order), the same text, model and steps. Every
 model with a pair head is then asked both questions, "is next" standing for "in order", on the same held-out pairs.
@@ -44,13 +44,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", required=True)
     parser.add_argument("--steps", type=int, default=3600, help="of 2,048 tokens")
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
+    parser.add_argument("--pairs", nargs="+", default=["none", *PAIRS], choices=["none", *PAIRS])
+    parser.add_argument("--threads", type=int, default=0, help="of one run, when two go on side by side")
     parser.add_argument("--folder", type=Path, default=Path("runs/pairs"))
     given = parser.parse_args()
     results: dict[str, list[dict[str, Any]]] = {}
-    for seed in range(1, given.seeds + 1):
-        for pair in ("none", *PAIRS):
-            results.setdefault(pair, []).append(cell(given.folder, given.text, pair, seed, given.steps))
+    for seed in given.seeds:
+        for pair in given.pairs:
+            recipe = recipe_of(given, pair, seed)
+            results.setdefault(pair, []).append(cell(recipe, given.folder))
     store = Store.open(given.folder / "store")
     for pair in PAIRS:
         print(f"bag of words, {pair}: {bag_of_words(store, pair):.3f}")
@@ -66,18 +69,17 @@ def spread(values: list[float]) -> str:
     return f"{statistics.mean(values):.3f} ± {deviation:.3f}"
 
 
-def cell(folder: Path, text: str, pair: str, seed: int, steps: int) -> dict[str, Any]:
+def cell(recipe: PretrainRecipe, folder: Path) -> dict[str, Any]:
     """One run, and what its model answers."""
-    path = folder / f"{pair}_{seed}.json"
+    path = folder / f"{Path(recipe.run).name}.json"
     if not path.exists():
-        recipe = recipe_of(folder, text, pair, seed, steps)
         if not (folder / "store").exists():
             prepare(recipe)
         result = pretrain(recipe, resume=Path(recipe.run, "recipe.toml").exists())
         store = Store.open(folder / "store")
         curve = smoothed(Run(Path(recipe.run)))
         found = {"masked_tokens": result["evaluation"]["masked_tokens"], **plateau(curve, store.unigram_entropy)}
-        if pair != "none":
+        if recipe.objective.pair != "none":
             found |= {f"accuracy of {asked}": accuracy(store, Path(recipe.run, "best"), asked) for asked in PAIRS}
         write_json(path, {**found, "curve": curve.round(3).tolist()})
     return read_json(path)
@@ -100,14 +102,14 @@ def plateau(curve: np.ndarray, entropy: float) -> dict[str, float]:
     }
 
 
-def recipe_of(folder: Path, text: str, pair: str, seed: int, steps: int) -> PretrainRecipe:
+def recipe_of(given: argparse.Namespace, pair: str, seed: int) -> PretrainRecipe:
     """The `bert` layout with Muon: pairs need its segments, and AdamW would stay near the frequencies."""
     return parse(
         PretrainRecipe,
         {
-            "run": str(folder / f"{pair}-{seed}"),
-            "store": str(folder / "store"),
-            "corpus": {"files": [text], "reader": "sentences", "held_out": 0.05, "language": "en"},
+            "run": str(given.folder / f"{pair}-{seed}"),
+            "store": str(given.folder / "store"),
+            "corpus": {"files": [given.text], "reader": "sentences", "held_out": 0.05, "language": "en"},
             "tokenizer": {"vocabulary_size": 8192},
             "model": {"preset": "mini", "max_length": LENGTH},
             "objective": {"pair": pair},
@@ -117,7 +119,15 @@ def recipe_of(folder: Path, text: str, pair: str, seed: int, steps: int) -> Pret
                 "learning_rate": 2e-3,
                 "betas": [0.9, 0.98],
             },
-            "train": {"steps": steps, "batch_size": 16, "length": LENGTH, "seed": seed, "save_every": 0},
+            "train": {
+                "steps": given.steps,
+                "batch_size": 16,
+                "length": LENGTH,
+                "seed": seed,
+                "evaluate_every": given.steps,  # once, at the end
+                "save_every": 0,
+                "threads": given.threads,
+            },
         },
     )
 
