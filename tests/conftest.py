@@ -29,6 +29,14 @@ def data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def checkpoints(data: Path) -> Path:
+    """A folder with real pre-trained encoders; the test is skipped where $BERTWRIGHT_CHECKPOINTS names none."""
+    if "BERTWRIGHT_CHECKPOINTS" not in os.environ:
+        pytest.skip("BERTWRIGHT_CHECKPOINTS is not set")
+    return Path(os.environ["BERTWRIGHT_CHECKPOINTS"])
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item):
     """Turn a skipped test that needs the data into a failed one where the data must be there."""

@@ -26,7 +26,7 @@ def save_classifier(folder: Path, state: dict[str, Any] | None = None, seed: int
     torch.manual_seed(seed)
     model = ClassificationModel(CONFIG, len(LABELS), pooling="cls")
     facts = {"task": "classify", "pooling": "cls", "length": 16}
-    save_checkpoint(folder, model, small_tokenizer(), Description(CONFIG, "classify", facts, LABELS), state)
+    save_checkpoint(folder, model, small_tokenizer(), Description(CONFIG, "bert", "classify", facts, LABELS), state)
     return model
 
 
@@ -160,12 +160,11 @@ def test_resuming_from_a_state_with_code_in_it(trained: Path, tmp_path: Path) ->
     assert not (tmp_path / "sprung").exists()
 
 
-def test_weights_are_never_unpickled(trained: Path, tmp_path: Path) -> None:
-    """A pytorch_model.bin is not looked at, whatever else is missing."""
+def test_code_in_old_weights_is_refused_and_not_run(trained: Path, tmp_path: Path) -> None:
     shutil.copytree(trained / "pretrained" / "best", tmp_path / "model")
     (tmp_path / "model" / "model.safetensors").unlink()
     torch.save({"weights": Trap(tmp_path / "sprung")}, tmp_path / "model" / "pytorch_model.bin")
-    refused(call("fill", tmp_path / "model", "很[MASK]"), "model.safetensors: the weights are missing")
+    refused(call("fill", tmp_path / "model", "很[MASK]"), "pytorch_model.bin: the file holds more than weights")
     assert not (tmp_path / "sprung").exists()
 
 

@@ -262,7 +262,7 @@ def our_logits(predictor: Predictor, text: str) -> torch.Tensor:
     ids = predictor.checkpoint.tokenizer.encode(text)
     batch = pack([(ids,)], predictor.special, length=len(ids) + 2).batch()
     with torch.inference_mode():
-        return predictor.model(*batch.inputs, batch.sequence_starts)[0]
+        return predictor.model(*batch.asked)[0]
 
 
 def test_transformers_reads_the_classifier(trained: Path, by_first_token: Path) -> None:

@@ -124,5 +124,5 @@ def test_tokens_cannot_be_added_to_bytes() -> None:
             "train": {"steps": 1},
         },
     ).tokenizer
-    with pytest.raises(UserError, match="cannot be added to a tokenizer of bytes"):
+    with pytest.raises(UserError, match="cannot be added to a tokenizer of kind bpe"):
         Tokenizer.train(GENERAL, settings).extended(MEDICAL, settings)

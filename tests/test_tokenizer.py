@@ -81,6 +81,23 @@ def trained() -> dict[str, Tokenizer]:
     return {kind: Tokenizer.train(corpus(), settings(kind)) for kind in KINDS}
 
 
+def write_unigram(folder: Path) -> None:
+    """A tokenizer as XLM-R has it, and the names of its special tokens left to be known."""
+    from tokenizers import Regex, models, normalizers, pre_tokenizers, processors, trainers
+    from tokenizers import Tokenizer as Plain
+
+    special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+    made = Plain(models.Unigram())
+    made.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(r"\s+"), " ")])
+    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    trainer = trainers.UnigramTrainer(vocab_size=300, special_tokens=special, unk_token="<unk>", show_progress=False)
+    made.train_from_iterator(corpus(), trainer)
+    made.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
+    )
+    made.save(str(folder / "tokenizer.json"))
+
+
 def their_ids(folder: Path, texts: list[str]) -> list[list[int]]:
     from transformers import AutoTokenizer
 
@@ -346,6 +363,44 @@ def test_a_folder_that_transformers_wrote_loads(tmp_path: Path):
     assert tokenizer.max_length is None
     texts = ["今天, hellos", "Hello 今今今今今今 [MASK]"]
     assert our_ids(tokenizer, texts) == [theirs(text)["input_ids"] for text in texts]
+
+
+def test_a_tokenizer_of_xlm_roberta(tmp_path: Path):
+    """SentencePiece's unigram pieces, RoBERTa's special tokens, and its frame round two texts."""
+    from tokenizers import Tokenizer as Plain
+
+    write_unigram(tmp_path)
+    tokenizer = Tokenizer.load(tmp_path)
+    assert (tokenizer.kind, tokenizer.frame) == ("unigram", (2, 0))
+    assert tokenizer.tokens([tokenizer.cls_id, tokenizer.pad_id, tokenizer.sep_id]) == ["<s>", "<pad>", "</s>"]
+    plain = Plain.from_file(str(tmp_path / "tokenizer.json"))
+    texts = [*ODD, *corpus(3, 50), *(text.replace("[MASK]", "<mask>") for text in long_texts())]
+    assert our_ids(tokenizer, texts) == [encoding.ids for encoding in plain.encode_batch(texts)]
+    tokenizer.save(tmp_path / "again")
+    assert Tokenizer.load(tmp_path / "again").hash == tokenizer.hash
+    assert our_ids(tokenizer, list(ODD)) == their_ids(tmp_path / "again", list(ODD))
+    begins = tokenizer.begins_word(tokenizer.encode("walking in the park"))
+    words = "".join(
+        np.where(begins, "|", "").tolist()[n] + token
+        for n, token in enumerate(tokenizer.tokens(tokenizer.encode("walking in the park")))
+    )
+    assert words.replace("▁", "").replace("|", " ").split() == ["walking", "in", "the", "park"]
+
+
+def test_a_vocabulary_alone(tmp_path: Path):
+    """Old checkpoints have vocab.txt and no tokenizer.json."""
+    from transformers import BertTokenizer
+
+    names = ["[PAD]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "今", "天", "hello", "Hello", "##s", "é", ","]
+    (tmp_path / "vocab.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+    texts = ["今天, Hellos é", "Hello 今今 [MASK] hello"]
+    for lowercase in (True, False):
+        (tmp_path / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": lowercase}), encoding="utf-8")
+        theirs = BertTokenizer(vocab={name: number for number, name in enumerate(names)}, do_lower_case=lowercase)
+        assert our_ids(Tokenizer.load(tmp_path), texts) == [theirs(text)["input_ids"] for text in texts]
+    (tmp_path / "vocab.txt").write_text("\n".join([*names, "今"]), encoding="utf-8")
+    with pytest.raises(UserError, match=r"vocab\.txt:14: the token '今' stands twice"):
+        Tokenizer.load(tmp_path)
 
 
 def test_a_missing_tokenizer_is_told(tmp_path: Path):

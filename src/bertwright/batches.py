@@ -32,12 +32,20 @@ class SpecialTokens:
     mask: int
     ordinary: np.ndarray
     """All other ids: those that may be masked, or stand in for another one."""
+    between: int = 1
+    """How many [SEP] stand between two segments; RoBERTa has two."""
+    second: int = 1
+    """segment_id of the second segment and the [SEP] after it; 0 in RoBERTa."""
+
+    def framing(self, num_segments: int) -> int:
+        """How many special tokens frame one segment, or two."""
+        return 2 if num_segments == 1 else 2 + self.between
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> "SpecialTokens":
         """The special tokens of a tokenizer."""
         ordinary = np.setdiff1d(np.arange(tokenizer.vocabulary_size), tokenizer.special_ids)
-        return cls(tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, ordinary)
+        return cls(tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, ordinary, *tokenizer.frame)
 
 
 # ---------------------------------------------------------------------------------------------- rows
@@ -62,7 +70,7 @@ class Rows:
     sequence_starts: np.ndarray
     """[S], position of each sequence's first token in the flattened rows."""
     sequence_labels: np.ndarray
-    """[S], class or pair label, or IGNORED."""
+    """[S], class or pair label, or IGNORED; or [S] numbers (float), or [S, C], a 0 or 1 (float) for each class."""
     sample_ids: np.ndarray
     """[S], number of the sample."""
 
@@ -90,7 +98,8 @@ class Rows:
         import torch
 
         def tensor(array: np.ndarray) -> "Tensor":
-            return torch.from_numpy(np.ascontiguousarray(array, dtype=np.int64)).to(device)
+            kind = np.float32 if np.issubdtype(array.dtype, np.floating) else np.int64
+            return torch.from_numpy(np.ascontiguousarray(array, dtype=kind)).to(device)
 
         masked = np.flatnonzero(self.labels != IGNORED)
         return Batch(
@@ -127,6 +136,11 @@ class Batch:
         """What every encoder takes."""
         return self.input_ids, self.segment_ids, self.position_ids, self.sequence_ids
 
+    @property
+    def asked(self) -> tuple["Tensor", ...]:
+        """What every model with a head takes: the inputs, and where it is asked for tokens and for sequences."""
+        return *self.inputs, self.masked_positions, self.sequence_starts
+
 
 def pack(
     sequences: Sequence[Segments],
@@ -136,21 +150,25 @@ def pack(
     sample_ids: np.ndarray | None = None,
     sequence_labels: np.ndarray | None = None,
     units: Sequence[np.ndarray] | None = None,
+    labels: Sequence[np.ndarray] | None = None,
     share_rows: bool = True,
 ) -> Rows:
     """Frame sequences as [CLS] A [SEP] or [CLS] A [SEP] B [SEP] and lay them out in rows.
+
+    RoBERTa has two [SEP] between A and B.
 
     Args:
         sequences: token ids without special tokens; each fits into a row.
         special: the framing tokens.
         length: L.
         sample_ids: [S], numbers of the samples.
-        sequence_labels: [S], class or pair labels.
+        sequence_labels: [S] or [S, C], class or pair labels, numbers, or a 0 or 1 for each class.
         units: per sequence the number of each token's unit, framing tokens included; None: every token by itself.
+        labels: per sequence what is asked at each token, or IGNORED, framing tokens included; None: nothing.
         share_rows: let short sequences share a row (best fit, longest first); otherwise a row each.
     """
     total = len(sequences)
-    sizes = np.array([sum(map(len, segments)) + len(segments) + 1 for segments in sequences], dtype=np.int64)
+    sizes = np.array([framed_size(segments, special) for segments in sequences], dtype=np.int64)
     assert total > 0 and sizes.max() <= length, "a sequence is longer than a row"
     row, column = _best_fit(sizes, length) if share_rows else (np.arange(total), np.zeros(total, dtype=np.int64))
     order = np.lexsort((column, row))  # number the sequences along the rows
@@ -159,21 +177,23 @@ def pack(
     input_ids = np.full(shape, special.pad, dtype=np.int32)
     segment_ids, position_ids, sequence_ids = (np.zeros(shape, dtype=np.int32) for _ in range(3))
     frame_cls, frame_sep = np.array([special.cls], dtype=np.int32), np.array([special.sep], dtype=np.int32)
+    between = np.repeat(frame_sep, special.between)
     for number, (start, index) in enumerate(zip(starts, order, strict=True), start=1):
         segments = sequences[index]
-        parts: list[np.ndarray] = [frame_cls]
-        for segment in segments:
-            parts += [segment, frame_sep]
+        parts = [frame_cls, segments[0], frame_sep]
+        if len(segments) == 2:
+            parts[2:] = [between, segments[1], frame_sep]
         end = start + sizes[index]
         input_ids.ravel()[start:end] = np.concatenate(parts)
         position_ids.ravel()[start:end] = np.arange(int(sizes[index]))
         sequence_ids.ravel()[start:end] = number
         if len(segments) == 2:
-            segment_ids.ravel()[start + len(segments[0]) + 2 : end] = 1
-    unit_ids = position_ids.copy()
-    if units is not None:
-        for start, index in zip(starts, order, strict=True):
-            unit_ids.ravel()[start : start + sizes[index]] = units[index]
+            segment_ids.ravel()[start + 1 + len(segments[0]) + special.between : end] = special.second
+    unit_ids, asked = position_ids.copy(), np.full(shape, IGNORED, dtype=np.int32)
+    for laid_out, given in ((unit_ids, units), (asked, labels)):
+        if given is not None:
+            for start, index in zip(starts, order, strict=True):
+                laid_out.ravel()[start : start + sizes[index]] = given[index]
     ignored = np.full(total, IGNORED, dtype=np.int64)
     return Rows(
         input_ids=input_ids,
@@ -181,11 +201,16 @@ def pack(
         position_ids=position_ids,
         sequence_ids=sequence_ids,
         unit_ids=unit_ids,
-        labels=np.full(shape, IGNORED, dtype=np.int32),
+        labels=asked,
         sequence_starts=starts,
-        sequence_labels=ignored if sequence_labels is None else np.asarray(sequence_labels, dtype=np.int64)[order],
+        sequence_labels=ignored if sequence_labels is None else np.asarray(sequence_labels)[order],
         sample_ids=(np.arange(total) if sample_ids is None else np.asarray(sample_ids))[order],
     )
+
+
+def framed_size(segments: Segments, special: SpecialTokens) -> int:
+    """Tokens of a sequence with those that frame it."""
+    return sum(map(len, segments)) + special.framing(len(segments))
 
 
 def _best_fit(sizes: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:

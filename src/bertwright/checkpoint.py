@@ -27,23 +27,30 @@ from bertwright.tokenizer import Tokenizer
 FORMAT = 1
 """Version of bertwright.json."""
 
+UNREADABLE = (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError)
+"""What torch.load raises for a damaged file, or one that holds code."""
+
 
 @dataclass(frozen=True)
 class Description:
     """What a checkpoint says of itself beside its weights."""
 
     config: ModelConfig
+    family: str
+    """A key of hub.FAMILIES."""
     purpose: str
-    """A key of hub.ARCHITECTURES: what the model is read as by `transformers`."""
+    """A key of the family's architectures: what the model is read as by `transformers`."""
     facts: dict[str, Any]
     """What only this project needs (pair objective, pooling, task, ...), for bertwright.json."""
     labels: list[str] | None = None
     """Names of the classes."""
+    problem: str | None = None
+    """Of a classifier: a problem_type of `transformers`."""
 
     @property
     def architecture(self) -> str:
         """The `transformers` class that reads the checkpoint whole."""
-        return hub.ARCHITECTURES[self.config.layout][self.purpose]
+        return hub.FAMILIES[self.family].architectures[self.purpose]
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,8 @@ class Checkpoint:
     """A checkpoint that was read."""
 
     folder: Path
+    family: str
+    """A key of hub.FAMILIES."""
     config: ModelConfig
     weights: dict[str, Tensor]
     unknown: list[str]
@@ -76,14 +85,16 @@ def save_checkpoint(
     weights = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
     with atomic_folder(folder) as aside:
         with _system_errors():
-            named = hub.weights_to_hub(weights, description.config.layout)
+            named = hub.weights_to_hub(weights, description.family, description.purpose)
             safetensors.torch.save_file(named, aside / "model.safetensors", metadata={"format": "pt"})
         config = hub.config_to_hub(
             description.config,
-            architecture=description.architecture,
+            description.family,
+            description.purpose,
             special={"pad": tokenizer.pad_id, "cls": tokenizer.cls_id, "sep": tokenizer.sep_id},
-            pooling=description.facts.get("pooling", "cls"),
             labels=description.labels,
+            pooling=description.facts.get("pooling", "cls"),
+            problem=description.problem,
         )
         write_json(aside / "config.json", config)
         tokenizer.save(aside)
@@ -126,16 +137,19 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
         raise UserError(
             "this is no checkpoint",
             file=folder,
-            expected="a folder with config.json and model.safetensors",
+            expected="a folder with config.json and model.safetensors, or the name of a model of the hub",
             advice="give the folder best/ of a run, or one of its checkpoints/",
         )
     values = read_json(folder / "config.json")
     config = hub.config_from_hub(values, folder / "config.json")
-    weights, unknown = hub.weights_from_hub(_read_weights(folder / "model.safetensors"), config.layout)
+    family = values["model_type"]
+    purpose = hub.purpose_of(values, family)
+    weights, unknown = hub.weights_from_hub(_read_weights(folder), family, purpose)
     labels = values.get("id2label")
     facts_file = folder / "bertwright.json"
     return Checkpoint(
         folder=folder,
+        family=family,
         config=config,
         weights=weights,
         unknown=unknown,
@@ -145,23 +159,38 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     )
 
 
-def _read_weights(path: Path) -> dict[str, Tensor]:
-    if not path.exists():
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights of model.safetensors, or of the older pytorch_model.bin, of which no code is run; in float32."""
+    path, old = folder / "model.safetensors", folder / "pytorch_model.bin"
+    if not path.exists() and not old.exists():
         raise UserError(
             "the weights are missing",
             file=path,
-            expected="model.safetensors beside config.json",
+            expected="model.safetensors or pytorch_model.bin beside config.json",
             advice="use another checkpoint of the run, or copy it anew",
         )
+    found = path if path.exists() else old
     try:
-        return safetensors.torch.load_file(path)
-    except safetensors.SafetensorError as error:
+        weights = (
+            safetensors.torch.load_file(path)
+            if found is path
+            else torch.load(old, map_location="cpu", weights_only=True)
+        )
+    except pickle.UnpicklingError:
         raise UserError(
-            f"the weights cannot be read ({error})",
-            file=path,
-            expected="a whole safetensors file",
+            "the file holds more than weights, perhaps code, which is not run",
+            file=found,
+            expected="weights and nothing else",
+            advice="ask for the checkpoint as model.safetensors",
+        ) from None
+    except (safetensors.SafetensorError, *UNREADABLE) as error:
+        raise UserError(
+            f"the weights cannot be read ({str(error).strip().splitlines()[0]})",
+            file=found,
+            expected="a whole file of weights, and nothing but weights",
             advice="the file is damaged: use another checkpoint of the run, or copy it anew",
         ) from None
+    return {name: tensor.float() if tensor.is_floating_point() else tensor for name, tensor in weights.items()}
 
 
 def load_weights(model: nn.Module, checkpoint: Checkpoint) -> list[str]:
@@ -207,7 +236,7 @@ def read_state(folder: Path) -> dict[str, Any]:
             expected="a checkpoint with train.pt",
             advice="choose one of the last checkpoints: those of save_at hold weights only",
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError) as error:
+    except UNREADABLE as error:
         raise UserError(
             f"the training state cannot be read ({error})",
             file=path,

@@ -109,7 +109,7 @@ class ModelConfig(Settings):
 
     layout: Literal["bert", "modernbert"] = "bert"
     """bert: post-norm, GELU, learned positions, segment types (Devlin et al. 2019). modernbert: pre-norm, rotary
-    positions, gated GELU, no biases, no segment types (Warner et al. 2024), with full attention in every layer."""
+    positions, gated GELU, no biases, no segment types (Warner et al. 2024)."""
     preset: Literal["tiny", "mini", "small", "medium", "base", "large"] | None = None
     """A shape of the published family; single values given beside it win."""
     vocabulary_size: int = Field(default=0, ge=0)
@@ -123,10 +123,17 @@ class ModelConfig(Settings):
     max_length: int = Field(default=512, ge=8)
     """Positions: no sequence can be longer, special tokens included."""
     segment_types: int = Field(default=2, ge=1)
+    """bert: kinds of segments; with one (RoBERTa), all tokens are of it."""
     dropout: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Dropout of embeddings, of both sublayers' outputs, and of the attention weights."""
     rotary_base: float = Field(default=10_000.0, gt=1)
     """modernbert: base of the rotary positions; longer sequences want a larger one."""
+    local_attention: int = Field(default=0, ge=0)
+    """modernbert: tokens that a local layer sees, half of them to either side; 0: all layers see all tokens."""
+    global_every: int = Field(default=3, ge=1)
+    """modernbert: the first layer and every so many-th one from there on see all tokens, the others are local."""
+    local_rotary_base: float = Field(default=10_000.0, gt=1)
+    """modernbert: base of the rotary positions in local layers."""
     norm_epsilon: float = 1e-12
     """The default is 1e-12 for bert and 1e-5 for modernbert."""
     initial_deviation: float = Field(default=0.02, gt=0)
@@ -156,6 +163,10 @@ class ModelConfig(Settings):
     def has_biases(self) -> bool:
         """Whether linear layers and layer norms have biases."""
         return self.layout == "bert"
+
+    def is_local(self, layer: int) -> bool:
+        """Whether a layer, counted from 0, sees near tokens only."""
+        return self.local_attention > 0 and layer % self.global_every != 0
 
 
 class ObjectiveSettings(Settings):
@@ -247,25 +258,55 @@ class TrainSettings(Settings):
         return self
 
 
-class ExamplesSettings(Settings):
-    """[data]: the labelled files of a task."""
+class ReadingSettings(Settings):
+    """How examples are read from a file: part of [data]; a fine-tuned model remembers it."""
+
+    columns: list[str] = []
+    """csv, tsv: names of the columns of files whose first line does not name them."""
+    text_column: str = "text"
+    """The column of the text; tag: of the words."""
+    second_column: str = "second_text"
+    """pair: the column of the second text."""
+    label_column: str = "label"
+    """The column of the label; tag: of the words' labels, in CoNLL-U upos, xpos, deprel or lemma."""
+    label_kind: Literal["class", "classes", "number"] = "class"
+    """classify and pair. class: one of several. classes: any number of them, separated by label_separator. number."""
+    label_separator: str = ","
+    ignored_labels: list[str] = []
+    """Examples with one of these labels are left out, and counted."""
+
+
+class ExamplesSettings(ReadingSettings):
+    """[data]: the labelled files of a task, and how they are read."""
 
     train: str
-    development: str
-    """Examples that choose the best checkpoint."""
+    development: str | None = None
+    """Examples that choose the best checkpoint; without them, a share of the training examples."""
+    development_share: float = Field(default=0.1, gt=0.0, lt=1.0)
+    """The share, chosen by a hash of the texts, so that equal ones stay together."""
     test: str | None = None
     """Examples that are scored once, at the end."""
-    text_column: str = "text"
-    label_column: str = "label"
+    drop_overlaps: bool = True
+    """Leave out development and test examples that stand in the training data, too; they are counted."""
+    metric: str | None = None
+    """The metric that chooses the best checkpoint; by default the task's first one."""
+
+    @property
+    def reading(self) -> ReadingSettings:
+        """How the files are read."""
+        return ReadingSettings.model_validate({name: getattr(self, name) for name in ReadingSettings.model_fields})
 
 
 class StartSettings(Settings):
     """[start]: the weights that fine-tuning begins with."""
 
     checkpoint: str
-    """A checkpoint folder: gives the shape, the tokenizer and the weights."""
+    """A checkpoint folder, a run, or a model of the hub: gives the shape, the tokenizer and the weights."""
     weights: Literal["pretrained", "random"] = "pretrained"
     """random: the same model, drawn anew (the control of the lecture's slide 62)."""
+    vocabulary: Literal["used", "whole"] = "used"
+    """used: while it trains, the embedding table has only the rows of the tokens that occur in the data; the others stay
+    as they are. whole: they are decayed with all weights."""
     pooling: Literal["cls", "mean"] = "cls"
     """What stands for the whole sequence: the first token's vector through the pooler, or the mean of all vectors. The
     first is worth something only where a pair objective trained it."""
@@ -294,7 +335,7 @@ class PretrainStartSettings(Settings):
     """[start]: the weights that pre-training goes on from, on another corpus (domain adaptation)."""
 
     checkpoint: str
-    """A checkpoint folder: gives the shape, the weights and the tokenizer."""
+    """A checkpoint folder, a run, or a model of the hub: gives the shape, the weights and the tokenizer."""
 
 
 class PretrainRecipe(Settings):
@@ -334,7 +375,7 @@ class FinetuneRecipe(Settings):
 
     run: str
     """The run folder."""
-    task: Literal["classify"]
+    task: Literal["classify", "tag", "pair", "qa"]
     data: ExamplesSettings
     start: StartSettings
     optimizer: OptimizerSettings = OptimizerSettings(learning_rate=5e-5)

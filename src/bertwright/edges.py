@@ -28,6 +28,8 @@ def edges(tokens: list[str], kind: str, special: dict[int, str]) -> tuple[np.nda
             begins[number] = WITHIN if token.startswith(CONTINUATION) else OTHER
         elif kind == "characters":
             begins[number] = ends[number] = _character_class(token)
+        elif kind == "unigram":
+            begins[number], ends[number] = _character_class(token[0]), _character_class(token[-1])
         else:
             begins[number], ends[number] = _byte_edges(token)
     return begins, ends

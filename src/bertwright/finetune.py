@@ -9,6 +9,7 @@ from bertwright.batches import Rows, SpecialTokens
 from bertwright.checkpoint import Checkpoint, Description, load_checkpoint, load_weights, save_checkpoint
 from bertwright.config import FinetuneRecipe, expand
 from bertwright.devices import DTYPES, computing_in
+from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.machine import resolve, use_machine
 from bertwright.model.heads import EncoderModel
@@ -60,7 +61,7 @@ def _finetune(
             recipe = load_recipe(FinetuneRecipe, run.recipe)
         task = TASKS[recipe.task]
         data = _Data(task, recipe)
-        start = load_checkpoint(expand(recipe.start.checkpoint))
+        start = load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)))
         data.encode(start, recipe.train.length)
         device = use_machine(recipe.train)
         model, fresh = _model(task, recipe, start, len(data.labels))
@@ -73,6 +74,7 @@ def _finetune(
     model.encoder.attention_path = recipe.train.attention
     description = Description(
         config=start.config.model_copy(update={"dropout": recipe.start.dropout}),
+        family=start.family,
         purpose=task.purpose(start.config, recipe.start),
         facts={"task": recipe.task, "pooling": recipe.start.pooling, "length": recipe.train.length},
         labels=data.labels,

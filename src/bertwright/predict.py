@@ -19,9 +19,10 @@ from bertwright.checkpoint import Checkpoint, load_checkpoint, load_weights
 from bertwright.corpus import read_rows
 from bertwright.corpus.files import STANDARD_INPUT, open_text
 from bertwright.devices import keep_freed_memory, use_threads
+from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.model.heads import PretrainingModel
-from bertwright.run import OLD, atomic_file
+from bertwright.run import atomic_file
 from bertwright.tasks import TASKS
 
 CHUNK = 4096
@@ -84,13 +85,6 @@ class Predictor:
             }
             for row in self.probabilities(texts)
         ]
-
-
-def checkpoint_folder(folder: str | Path) -> Path:
-    """The checkpoint that a path means: the folder itself, or the best one of a run."""
-    folder = Path(folder)
-    # The second is there alone for a moment while the best one is replaced, or after a crash in that moment.
-    return next((best for best in (folder / "best", folder / f"{OLD}best") if best.is_dir()), folder)
 
 
 def predict(run: str | Path, source: str, target: str, *, text_column: str = "text") -> dict[str, Any]:

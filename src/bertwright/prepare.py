@@ -21,6 +21,7 @@ from bertwright.config import CorpusSettings, PretrainRecipe, expand
 from bertwright.corpus import Counts, Record, held_out, held_out_hash, read, word_starts
 from bertwright.corpus.files import resolve
 from bertwright.doctor import store_page
+from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.store import PAGE, StoreWriter, refuse_other_folders
 from bertwright.tokenizer import Tokenizer
@@ -140,13 +141,14 @@ def _tokenizer(
     Returns:
         The tokenizer, and the characters in the corpus, if it was read.
     """
-    folder = recipe.tokenizer.folder or (recipe.start.checkpoint if recipe.start else None)
+    name = recipe.tokenizer.folder or (recipe.start.checkpoint if recipe.start else None)
+    folder = checkpoint_folder(expand(name)) if name is not None else None
     if folder is not None and not recipe.tokenizer.added_tokens:
-        return Tokenizer.load(expand(folder)), None
+        return Tokenizer.load(folder), None
     counts = Counts()
     texts = _training_texts(corpus, counts, _Reporter(progress, "tokenizer", None))
     if folder is not None:
-        tokenizer = Tokenizer.load(expand(folder)).extended(texts, recipe.tokenizer)
+        tokenizer = Tokenizer.load(folder).extended(texts, recipe.tokenizer)
     else:
         tokenizer = Tokenizer.train(texts, recipe.tokenizer, max_length=recipe.model.max_length)
     return tokenizer, counts.characters

@@ -11,12 +11,13 @@ from bertwright.batches import IGNORED, Rows, SpecialTokens
 from bertwright.checkpoint import Description, load_checkpoint, save_checkpoint
 from bertwright.config import ModelConfig, PretrainRecipe, expand
 from bertwright.devices import DTYPES, require_room
+from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.machine import resolve, use_machine
 from bertwright.metrics import expected_first_loss
 from bertwright.model.heads import PretrainingModel
 from bertwright.objectives import (
-    num_special,
+    framing,
     objective_weights,
     pretraining_answers,
     pretraining_counts,
@@ -97,14 +98,18 @@ def _pretrain(
             recipe = load_recipe(PretrainRecipe, run.recipe)
         data = _Data(recipe, _stores(recipe, preparing))
         begins_anew = processes.leads and latest_checkpoint(run) is None
-        start = load_checkpoint(expand(recipe.start.checkpoint)) if recipe.start and begins_anew else None
+        start = (
+            load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)))
+            if recipe.start and begins_anew
+            else None
+        )
         recipe = with_model(recipe, data.tokenizer, start)
         device = use_machine(recipe.train)
         pair = recipe.objective.pair
         require_room(_num_parameters(recipe.model, pair), device)
         model = PretrainingModel(recipe.model, pair=pair != "none").to(device)
         losses = functools.partial(pretraining_losses, pair=pair)
-        load_last(run, model)
+        origin = start or load_last(run, model)
         if start is not None:
             run.save_result("start", load_start(model, start, data.tokenizer))
         if processes.leads and not resume:
@@ -115,6 +120,7 @@ def _pretrain(
     model.encoder.attention_path = recipe.train.attention
     description = Description(
         config=recipe.model,
+        family=origin.family if origin is not None else recipe.model.layout,
         purpose="masked_tokens" if pair == "none" else "pair",
         facts={"pair_objective": pair},
     )
@@ -179,11 +185,11 @@ class _Data:
         self.stores = [store for store, _ in stores]
         self.tokenizer = self.stores[0].tokenizer()
         self.special = SpecialTokens.of(self.tokenizer)
-        framing = num_special(recipe.objective.pair)
-        room, temperature = recipe.train.length - framing, recipe.mixture.language_temperature
+        framed = framing(recipe.objective.pair, self.special)
+        room, temperature = recipe.train.length - framed, recipe.mixture.language_temperature
         self.training = mix(stores, room, held_out=False, temperature=temperature)
         self.held_out = mix(stores, room, held_out=True, temperature=temperature)
-        wanted = int(recipe.train.batch_size * recipe.train.length / (self.training.mean_length + framing))
+        wanted = int(recipe.train.batch_size * recipe.train.length / (self.training.mean_length + framed))
         self.samples_per_batch = max(1, min(wanted, self.training.round))
         self.batches_per_epoch = max(1, self.training.round // self.samples_per_batch)
         # Read before training: what is damaged must not come up at the end of it.

@@ -11,7 +11,6 @@ Characters need no such machinery: a table from code points to ids encodes them 
 """
 
 import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,8 +24,9 @@ from tokenizers import PreTokenizedString, normalizers
 from bertwright.config import TokenizerSettings
 from bertwright.edges import CHINESE, WITHIN, WORD, edges
 from bertwright.errors import UserError
-from bertwright.run import read_json, write_json, write_text
-from bertwright.vocabulary import CONTINUATION, SPACE, SPECIAL_TOKENS, extend, learn
+from bertwright.run import write_json, write_text
+from bertwright.tokenizer_folder import read_folder
+from bertwright.vocabulary import SPACE, SPECIAL_TOKENS, extend, learn
 
 _PIECE = 2**14
 """Characters that a longer text is cut into."""
@@ -52,9 +52,10 @@ class Tokenizer:
     """Text to ids and back.
 
     Attributes:
-        kind: wordpiece, bpe, characters or symbols.
+        kind: wordpiece, bpe, characters or symbols, or unigram (SentencePiece's, which others train).
         vocabulary_size: number of ids.
         pad_id, unk_id, cls_id, sep_id, mask_id: the special tokens.
+        frame: how two texts are framed: how many separators stand between them, and the segment of the second one.
         special_ids: ids of all special tokens, sorted.
         max_length: longest sequence that its model can take, special tokens included; None if that is open.
         hash: identifies the tokenizer: BLAKE2b of tokenizer.json's text.
@@ -76,6 +77,7 @@ class Tokenizer:
         added = self._tokenizer.get_added_tokens_decoder().items()
         special = {number: token.content for number, token in added if token.special}
         special |= {vocabulary[name]: name for name in self._names.values()}
+        self.frame = self._frame()
         self.special_ids = np.array(sorted(special), dtype=np.int64)
         longest_first = sorted(special.values(), key=len, reverse=True)
         self._special = re.compile("(" + "|".join(map(re.escape, longest_first)) + ")")
@@ -121,32 +123,16 @@ class Tokenizer:
             UserError: tokenizer.json is missing or damaged, of a kind that is not supported, or has no special tokens
                 for BERT's roles.
         """
-        file = Path(folder) / "tokenizer.json"
-        specification = read_json(file)
-        text = file.read_text(encoding="utf-8")
-        try:
-            loaded = tokenizers.Tokenizer.from_str(text)
-        except Exception as error:  # noqa: BLE001  (the library raises nothing narrower)
-            raise UserError(
-                f"this is no tokenizer ({error})",
-                file=file,
-                expected="a tokenizer.json of Hugging Face tokenizers",
-                advice="restore the file, or make it anew",
-            ) from None
-        if specification.get("truncation") or specification.get("padding"):
-            loaded.no_truncation()  # texts would be cut without a word
-            loaded.no_padding()
-            text = loaded.to_str(pretty=True)
-        names, max_length = _configuration(file.with_name("tokenizer_config.json"))
-        absent = [name for name in names.values() if loaded.token_to_id(name) is None]
-        if absent:
-            raise UserError(
-                f"the vocabulary lacks {', '.join(absent)}",
-                file=file,
-                expected="tokens for padding, unknown, beginning, end and mask",
-                advice="take the tokenizer of a BERT model",
-            )
-        return cls(text, _kind(specification, file), names, max_length)
+        return cls(*read_folder(Path(folder)))
+
+    def _frame(self) -> tuple[int, int]:
+        """Separators between two texts, and the segment of the second one: 1 and 1 in BERT, 2 and 0 in RoBERTa."""
+        framed = self._tokenizer.encode("a", "a")
+        if self._tokenizer.post_processor is None or self.sep_id not in framed.ids:
+            return 1, 1
+        text, separators = framed.sequence_ids, np.array(framed.ids) == self.sep_id
+        begin, end = text.index(0), text.index(1)
+        return int(separators[begin:end].sum()), framed.type_ids[end]
 
     def save(self, folder: str | Path) -> None:
         """Write tokenizer.json and tokenizer_config.json; `transformers` then gives the same ids by AutoTokenizer."""
@@ -314,6 +300,10 @@ class Tokenizer:
             The end of the piece that begins at `start`, and where the next one begins: that is the same place, except
             after a word so long that it is unknown, of which the beginning stands for all.
         """
+        if self.kind == "unigram":  # its best cut of a word depends on the whole word
+            space = _SPACES.search(text, start + _PIECE)
+            end = space.start() if space else len(text)
+            return end, end
         size = _PIECE
         while start + size < len(text):
             words = self._words(text[start : start + size])
@@ -369,43 +359,6 @@ def _character_table(vocabulary: dict[str, int], unknown: int) -> np.ndarray:
             table[ord(token)] = number
     table[ord(" ")] = table[ord(SPACE)]
     return table
-
-
-# ---------------------------------------------------------------------------------------------- other people's folders
-
-
-def _kind(specification: dict[str, Any], file: Path) -> str:
-    """What kind of tokenizer a tokenizer.json describes."""
-    model = specification["model"].get("type")
-    words = json.dumps([specification.get("normalizer"), specification.get("pre_tokenizer")], ensure_ascii=False)
-    if model == "WordPiece" and specification["model"]["continuing_subword_prefix"] == CONTINUATION:
-        return "wordpiece"
-    if model == "BPE" and '"ByteLevel"' in words:
-        return "bpe"
-    if model == "WordLevel" and '"WhitespaceSplit"' in words:
-        return "symbols"
-    if model == "WordLevel" and SPACE in words:
-        return "characters"
-    raise UserError(
-        f"a tokenizer of type {model} is not supported",
-        file=file,
-        expected="WordPiece, byte-level BPE, or a tokenizer that bertwright made",
-        advice="choose another model, or train a tokenizer",
-    )
-
-
-def _configuration(file: Path) -> tuple[dict[str, str], int | None]:
-    """Names of the special tokens and the longest sequence, as tokenizer_config.json gives them, if it is there."""
-    if not file.exists():
-        return SPECIAL_TOKENS, None
-    configuration = read_json(file)
-    names = {}
-    for role, name in SPECIAL_TOKENS.items():
-        given = configuration.get(f"{role}_token") or name
-        names[role] = given["content"] if isinstance(given, dict) else given
-    max_length = configuration.get("model_max_length")
-    # transformers writes 1e30 where it knows no limit
-    return names, int(max_length) if max_length is not None and max_length < 1e9 else None
 
 
 @contextmanager

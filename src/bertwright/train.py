@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from bertwright.batches import Batch, Rows
-from bertwright.checkpoint import load_checkpoint, load_weights, read_state
+from bertwright.checkpoint import Checkpoint, load_checkpoint, load_weights, read_state
 from bertwright.config import TrainSettings
 from bertwright.devices import DTYPES, computing_in
 from bertwright.errors import Interrupted, UserError
@@ -329,10 +329,14 @@ def latest_checkpoint(run: Run) -> Path | None:
     return folders[-1] if folders else None
 
 
-def load_last(run: Run, model: nn.Module) -> None:
+def load_last(run: Run, model: nn.Module) -> Checkpoint | None:
     """Put the weights of the run's last checkpoint into the model, if there is one."""
-    if checkpoint := latest_checkpoint(run):
-        load_weights(model, load_checkpoint(checkpoint))
+    folder = latest_checkpoint(run)
+    if folder is None:
+        return None
+    checkpoint = load_checkpoint(folder)
+    load_weights(model, checkpoint)
+    return checkpoint
 
 
 def _save(training: Training, settings: TrainSettings, optimizers: Optimizers, run: Run, position: Position) -> None:

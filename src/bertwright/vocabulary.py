@@ -22,6 +22,9 @@ from bertwright.errors import UserError
 SPECIAL_TOKENS = {"pad": "[PAD]", "unk": "[UNK]", "cls": "[CLS]", "sep": "[SEP]", "mask": "[MASK]"}
 """The special tokens of a trained tokenizer by their role, in the order of their ids, from 0."""
 
+ROBERTA_TOKENS = {"pad": "<pad>", "unk": "<unk>", "cls": "<s>", "sep": "</s>", "mask": "<mask>"}
+"""The same in RoBERTa and XLM-R."""
+
 CONTINUATION = "##"
 """wordpiece: what a piece that goes on with a word begins with."""
 
@@ -89,9 +92,9 @@ def extend(specification: str, kind: str, texts: Iterable[str], settings: Tokeni
     Raises:
         UserError: the kind is bpe.
     """
-    if kind == "bpe":
+    if kind in ("bpe", "unigram"):
         raise UserError(
-            "tokens cannot be added to a tokenizer of bytes: its merges are learnt together",
+            f"tokens cannot be added to a tokenizer of kind {kind}: its pieces are learnt together",
             expected="a tokenizer of kind wordpiece, characters or symbols",
             advice="leave tokenizer.added_tokens out; it has no unknown words",
         )

@@ -1,4 +1,4 @@
-"""Both layouts compute what `transformers` computes, in both directions, padded and packed."""
+"""Every family and head computes what `transformers` computes, in both directions, padded and packed."""
 
 import json
 from pathlib import Path
@@ -8,51 +8,111 @@ import numpy as np
 import pytest
 import torch
 import transformers
-from safetensors.torch import load_file
 
+from bertwright.checkpoint import load_checkpoint, load_weights
 from bertwright.config import ModelConfig
+from bertwright.errors import UserError
 from bertwright.model import hub
 from bertwright.model.encoder import block_bias
-from bertwright.model.heads import ClassificationModel, EncoderModel, PretrainingModel
+from bertwright.model.heads import ClassificationModel, EncoderModel, PretrainingModel, TokenModel
 from bertwright.model.layers import ATTENTION, BertLayer, explicit_attention, sdpa_attention
+from helpers import small_tokenizer
 
 SHAPE: dict[str, Any] = {"preset": "tiny", "vocabulary_size": 97, "max_length": 40, "initial_deviation": 0.3}
 """A large deviation: at .02 all outputs are nearly equal and a wrong model would pass."""
 
-CONFIGS = {layout: ModelConfig.model_validate({"layout": layout, **SHAPE}) for layout in ("bert", "modernbert")}
+LOCAL: dict[str, Any] = {"layers": 5, "local_attention": 6, "global_every": 2, "local_rotary_base": 300.0}
+
+CASES: dict[str, tuple[str, ModelConfig]] = {
+    name: (family, ModelConfig.model_validate({**SHAPE, **more}))
+    for name, family, more in (
+        ("bert", "bert", {}),
+        ("roberta", "roberta", {"segment_types": 1}),
+        ("xlm-roberta", "xlm-roberta", {"segment_types": 1}),
+        ("modernbert", "modernbert", {"layout": "modernbert"}),
+        ("local modernbert", "modernbert", {"layout": "modernbert", **LOCAL}),
+    )
+}
+"""Name -> family and shape."""
+
+HEADS = {
+    "masked_tokens": "MaskedLM",
+    "pair": "PreTraining",
+    "classify": "SequenceClassification",
+    "tag": "TokenClassification",
+    "qa": "QuestionAnswering",
+}
+"""Purpose -> the AutoModel class that reads it."""
+
+LABELS = ["a", "b", "c"]
+
+HEADED = [(case, purpose) for case in CASES for purpose in HEADS if purpose != "pair" or case == "bert"]
 
 
-def write_model(folder: Path, model: EncoderModel, purpose: str, labels: list[str] | None = None, **more: Any) -> None:
+def model_of(config: ModelConfig, purpose: str, pooling: str = "cls") -> EncoderModel:
+    """A random model; the biases, too, as zeros would hide lost ones."""
+    torch.manual_seed(1)
+    if purpose in ("masked_tokens", "pair"):
+        model: EncoderModel = PretrainingModel(config, pair=purpose == "pair")
+    elif purpose == "classify":
+        model = ClassificationModel(config, len(LABELS), pooling=pooling)
+    else:
+        model = TokenModel(config, len(LABELS) if purpose == "tag" else 2)
+    for parameter in model.parameters():
+        if parameter.dim() == 1:
+            torch.nn.init.normal_(parameter, std=0.5)
+    return model.eval()
+
+
+def special_ids(family: str) -> dict[str, int]:
+    return {"pad": 1 if "roberta" in family else 0, "cls": 2, "sep": 3}
+
+
+def write_model(folder: Path, model: EncoderModel, family: str, purpose: str, **more: Any) -> None:
     from safetensors.torch import save_file
 
     folder.mkdir()
     config, weights = model.encoder.config, {name: p.detach().contiguous() for name, p in model.named_parameters()}
-    save_file(hub.weights_to_hub(weights, config.layout), folder / "model.safetensors", metadata={"format": "pt"})
-    special = {"pad": 0, "cls": 2, "sep": 3}
-    architecture = hub.ARCHITECTURES[config.layout][purpose]
-    values = hub.config_to_hub(config, architecture=architecture, special=special, labels=labels, **more)
+    save_file(hub.weights_to_hub(weights, family, purpose), folder / "model.safetensors", metadata={"format": "pt"})
+    values = hub.config_to_hub(config, family, purpose, special=special_ids(family), **more)
     (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
 
 
-def batch(rows: int = 3, length: int = 24) -> dict[str, torch.Tensor]:
+def batch(rows: int = 3, length: int = 24, pad: int = 0) -> dict[str, torch.Tensor]:
     """Rows of different lengths, padded, with two segments."""
     generator = torch.Generator().manual_seed(0)
     ids = torch.randint(5, 97, (rows, length), generator=generator)
     lengths = torch.tensor([length, length - 7, 5])[:rows]
     real = torch.arange(length) < lengths[:, None]
     return {
-        "input_ids": torch.where(real, ids, 0),
+        "input_ids": torch.where(real, ids, pad),
         "segment_ids": ((torch.arange(length) >= 4) & real).long(),
         "position_ids": torch.arange(length).expand(rows, length),
         "sequence_ids": torch.where(real, torch.arange(1, rows + 1)[:, None], 0),
     }
 
 
+def asked(inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
+    """All real tokens, and the first one of each sequence, in the flattened rows."""
+    ids = inputs["sequence_ids"].flatten()
+    places = (ids > 0).nonzero().flatten()
+    return places, places[inputs["position_ids"].flatten()[places] == 0]
+
+
 def theirs(model: Any, inputs: dict[str, torch.Tensor]) -> Any:
-    segments = {"token_type_ids": inputs["segment_ids"]} if model.config.model_type == "bert" else {}
+    takes_segments = getattr(model.config, "type_vocab_size", 1) > 1
+    segments = {"token_type_ids": inputs["segment_ids"]} if takes_segments else {}
     mask = (inputs["sequence_ids"] > 0).long()
     with torch.inference_mode():
         return model(input_ids=inputs["input_ids"], attention_mask=mask, **segments)
+
+
+def their_logits(output: Any, purpose: str, places: torch.Tensor) -> torch.Tensor:
+    if purpose == "classify":
+        return output.logits
+    if purpose == "qa":
+        return torch.stack([output.start_logits, output.end_logits], dim=-1).flatten(0, 1)[places]
+    return (output.prediction_logits if purpose == "pair" else output.logits).flatten(0, 1)[places]
 
 
 def no_key_problems(info: dict) -> None:
@@ -60,105 +120,128 @@ def no_key_problems(info: dict) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(ATTENTION))
-@pytest.mark.parametrize(("layout", "pair"), [("bert", False), ("bert", True), ("modernbert", False)])
-def test_transformers_reads_ours(tmp_path: Path, layout: str, pair: bool, path: str) -> None:
-    torch.manual_seed(1)
-    model = PretrainingModel(CONFIGS[layout], pair=pair).eval()
-    torch.nn.init.normal_(model.token_bias)  # a zero bias would hide a lost one
+@pytest.mark.parametrize(("case", "purpose"), HEADED)
+def test_transformers_reads_ours_and_writes_it_back(tmp_path: Path, case: str, purpose: str, path: str) -> None:
+    family, config = CASES[case]
+    model = model_of(config, purpose)
     model.encoder.attention_path = path
-    write_model(tmp_path / "ours", model, "pair" if pair else "masked_tokens")
-    auto = transformers.AutoModelForPreTraining if pair else transformers.AutoModelForMaskedLM
+    labels = {"labels": LABELS} if purpose in ("classify", "tag") else {}
+    write_model(tmp_path / "ours", model, family, purpose, **labels)
+    auto = getattr(transformers, f"AutoModelFor{HEADS[purpose]}")
     loaded, info = auto.from_pretrained(tmp_path / "ours", output_loading_info=True)
     no_key_problems(info)
-    inputs = batch()
+    inputs = batch(pad=special_ids(family)["pad"])
+    places, starts = asked(inputs)
     output = theirs(loaded.eval(), inputs)
-    masked = (inputs["sequence_ids"].flatten() > 0).nonzero().flatten()
-    starts = torch.arange(3) * inputs["input_ids"].shape[1]
+    expected = their_logits(output, purpose, places)
+    assert expected.std() > 0.2
+    packed = {name: tensor.flatten()[places][None] for name, tensor in inputs.items()}
     with torch.inference_mode():
-        token_logits, pair_logits = model(*inputs.values(), masked, starts)
-    logits = output.prediction_logits if pair else output.logits
-    torch.testing.assert_close(token_logits, logits.flatten(0, 1)[masked], atol=1e-4, rtol=0)
-    assert logits.std() > 1
-    if pair:
-        assert pair_logits is not None
-        torch.testing.assert_close(pair_logits, output.seq_relationship_logits, atol=1e-4, rtol=0)
+        padded, together = model(*inputs.values(), places, starts), model(*packed.values(), *asked(packed))
+    for ours in (padded, together):
+        logits, pair_logits = ours if isinstance(ours, tuple) else (ours, None)
+        torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0)
+        if pair_logits is not None:
+            torch.testing.assert_close(pair_logits, output.seq_relationship_logits, atol=1e-4, rtol=0)
+    if labels:
+        assert loaded.config.id2label == dict(enumerate(LABELS))
+    loaded.save_pretrained(tmp_path / "theirs")
+    small_tokenizer().save(tmp_path / "theirs")
+    checkpoint = load_checkpoint(tmp_path / "theirs")
+    assert (checkpoint.family, checkpoint.config) == (family, config.model_copy(update={"preset": None}))
+    assert checkpoint.unknown == []
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, checkpoint.weights[name]), name
 
 
-@pytest.mark.parametrize(("layout", "pooling"), [("bert", "cls"), ("modernbert", "cls"), ("modernbert", "mean")])
-def test_transformers_reads_our_classifier(tmp_path: Path, layout: str, pooling: str) -> None:
-    torch.manual_seed(1)
-    model = ClassificationModel(CONFIGS[layout], 3, pooling=pooling).eval()
-    write_model(tmp_path / "ours", model, "classify", ["a", "b", "c"], pooling=pooling)
-    loaded, info = transformers.AutoModelForSequenceClassification.from_pretrained(
-        tmp_path / "ours", output_loading_info=True
-    )
-    no_key_problems(info)
-    assert loaded.config.id2label == {0: "a", 1: "b", 2: "c"}
+def test_a_mean_as_transformers_takes_it(tmp_path: Path) -> None:
+    family, config = CASES["modernbert"]
+    model = model_of(config, "classify", pooling="mean")
+    write_model(tmp_path / "ours", model, family, "classify", labels=LABELS, pooling="mean")
+    loaded = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "ours")
     inputs = batch()
     with torch.inference_mode():
-        logits = model(*inputs.values(), torch.arange(3) * inputs["input_ids"].shape[1])
+        logits = model(*inputs.values(), *asked(inputs))
     torch.testing.assert_close(logits, theirs(loaded.eval(), inputs).logits, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("head", ["SequenceClassification", "TokenClassification", "QuestionAnswering"])
 def test_a_pretrained_modernbert_begins_every_head_of_transformers(tmp_path: Path, head: str) -> None:
-    """Only the last linear layer is drawn anew; with its weights, our vectors give the same logits."""
-    torch.manual_seed(1)
-    model = PretrainingModel(CONFIGS["modernbert"], pair=False).eval()
-    write_model(tmp_path / "ours", model, "masked_tokens")
+    """Only the last linear layer is drawn anew: the one before it comes from pre-training."""
+    family, config = CASES["modernbert"]
+    write_model(tmp_path / "ours", model_of(config, "masked_tokens"), family, "masked_tokens")
     auto = getattr(transformers, f"AutoModelFor{head}")
-    loaded, info = auto.from_pretrained(tmp_path / "ours", output_loading_info=True)
+    _, info = auto.from_pretrained(tmp_path / "ours", output_loading_info=True)
     assert set(info["missing_keys"]) == {"classifier.weight", "classifier.bias"}
-    torch.nn.init.normal_(loaded.classifier.weight)
-    inputs = batch()
-    output = theirs(loaded.eval(), inputs)
-    with torch.inference_mode():
-        vectors = model.transform(model.encoder(*inputs.values()))
-        logits = loaded.classifier(vectors[:, 0] if head == "SequenceClassification" else vectors)
-    real = inputs["sequence_ids"] > 0
-    if head == "QuestionAnswering":
-        found, expected = logits[real], torch.stack([output.start_logits, output.end_logits], dim=-1)[real]
-    elif head == "TokenClassification":
-        found, expected = logits[real], output.logits[real]
-    else:
-        found, expected = logits, output.logits
-    assert expected.std() > 1
-    torch.testing.assert_close(found, expected, atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize(
-    "kind", ["BertForMaskedLM", "BertForPreTraining", "BertModel", "ModernBertForMaskedLM", "ModernBertModel"]
-)
-def test_we_read_theirs(tmp_path: Path, kind: str) -> None:
+BARE = {
+    "bert": "BertModel",
+    "roberta": "RobertaModel",
+    "xlm-roberta": "XLMRobertaModel",
+    "modernbert": "ModernBertModel",
+    "local modernbert": "ModernBertModel",
+}
+
+
+@pytest.mark.parametrize("form", ["safetensors", "pytorch_model.bin", "prefixed", "gamma and beta", "half"])
+@pytest.mark.parametrize("case", CASES)
+def test_we_read_a_bare_encoder(tmp_path: Path, case: str, form: str) -> None:
+    """Without heads; with the prefix or without it; in old files, under old names, in half precision."""
+    family, config = CASES[case]
+    folder = tmp_path / "theirs"
     torch.manual_seed(2)
-    ours = CONFIGS["modernbert" if kind.startswith("Modern") else "bert"]
-    special = {"pad": 0, "cls": 2, "sep": 3}
-    values = hub.config_to_hub(ours, architecture=kind, special=special)
-    configuration = transformers.AutoConfig.for_model(**values)
-    reference = getattr(transformers, kind)(configuration).eval()
-    reference.save_pretrained(tmp_path / "theirs")
-    config = hub.config_from_hub(json.loads((tmp_path / "theirs" / "config.json").read_text()), tmp_path)
-    assert config == ours.model_copy(update={"preset": None})
-    weights, unknown = hub.weights_from_hub(load_file(tmp_path / "theirs" / "model.safetensors"), ours.layout)
-    assert unknown == []
-    model = PretrainingModel(config, pair=kind == "BertForPreTraining").eval()
-    result = model.load_state_dict(weights, strict=False)
-    bare = kind.endswith("BertModel")
-    heads = ("transform", "token_bias") if bare else ()
-    assert [name for name in result.missing_keys if not name.startswith(heads)] == []
-    inputs = batch()
+    values = hub.config_to_hub(config, family, "encoder", special=special_ids(family))
+    reference = getattr(transformers, BARE[case])(transformers.AutoConfig.for_model(**values)).eval()
+    if form == "half":
+        for parameter in reference.parameters():
+            parameter.data = parameter.data.half().float()  # so that rounding is no difference
+    reference.save_pretrained(folder)
+    small_tokenizer().save(folder)
+    if form != "safetensors":
+        weights = {name: tensor.half() if form == "half" else tensor for name, tensor in reference.state_dict().items()}
+        if form == "prefixed":
+            weights = {hub.FAMILIES[family].prefix + name: tensor for name, tensor in weights.items()}
+        if form == "gamma and beta":
+            weights = {
+                name.replace("LayerNorm.weight", "LayerNorm.gamma").replace("LayerNorm.bias", "LayerNorm.beta"): tensor
+                for name, tensor in weights.items()
+            }
+        (folder / "model.safetensors").unlink()
+        torch.save(weights, folder / "pytorch_model.bin")
+    checkpoint = load_checkpoint(folder)
+    assert checkpoint.unknown == []
+    model = PretrainingModel(checkpoint.config, pair=False).eval()
+    fresh = load_weights(model, checkpoint)
+    assert {name.partition(".")[0] for name in fresh} == {"transform", "token_bias"}
+    inputs = batch(pad=special_ids(family)["pad"])
     real = inputs["sequence_ids"] > 0
     with torch.inference_mode():
         hidden = model.encoder(*inputs.values())
-    output = theirs(reference if bare else reference.base_model, inputs)
-    torch.testing.assert_close(hidden[real], output.last_hidden_state[real], atol=1e-4, rtol=0)
+    torch.testing.assert_close(hidden[real], theirs(reference, inputs).last_hidden_state[real], atol=1e-4, rtol=0)
 
 
-@pytest.mark.parametrize("layout", sorted(CONFIGS))
-def test_packed_equals_padded(layout: str) -> None:
+def test_a_modernbert_of_2024(tmp_path: Path) -> None:
+    """Its config.json has other names for the same things."""
+    family, config = CASES["local modernbert"]
+    values = hub.config_to_hub(config, family, "encoder", special=special_ids(family))
+    old = {name: value for name, value in values.items() if name not in ("layer_types", "rope_parameters")}
+    old |= {"global_attn_every_n_layers": 2, "global_rope_theta": 10_000.0, "local_rope_theta": 300.0}
+    assert hub.config_from_hub(old, tmp_path) == hub.config_from_hub(values, tmp_path)
+
+
+def test_layers_that_do_not_alternate_are_refused(tmp_path: Path) -> None:
+    family, config = CASES["local modernbert"]
+    values = hub.config_to_hub(config, family, "encoder", special=special_ids(family))
+    values["layer_types"] = [values["layer_types"][number] for number in (0, 1, 1, 0, 0)]
+    with pytest.raises(UserError, match="do not alternate regularly"):
+        hub.config_from_hub(values, tmp_path)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_packed_equals_padded(case: str) -> None:
     """Three sequences in one row, positions restarting, give the vectors that they have alone."""
-    torch.manual_seed(3)
-    encoder = PretrainingModel(CONFIGS[layout], pair=False).eval().encoder
+    encoder = model_of(CASES[case][1], "masked_tokens").encoder
     padded = batch()
     real = padded["sequence_ids"] > 0
     packed = {name: tensor[real][None] for name, tensor in padded.items()}

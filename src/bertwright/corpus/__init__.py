@@ -46,13 +46,18 @@ def read(settings: CorpusSettings, counts: Counts) -> Iterator[Record]:
         )
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+def read_rows(path: Path, columns: Sequence[str], names: Sequence[str] = ()) -> Iterator[Row]:
     """Read a labelled file: the rows of a table in which all the named columns exist and hold text in every row.
+
+    Args:
+        path: the table.
+        columns: that must be there.
+        names: of the columns of a file whose first line does not name them.
 
     Raises:
         UserError: see `table.rows`.
     """
-    return table.rows(path, columns)
+    return table.rows(path, columns, names)
 
 
 def held_out(record: Record, settings: CorpusSettings) -> bool:

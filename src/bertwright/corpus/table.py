@@ -41,7 +41,7 @@ class Row:
     """Column name -> text."""
 
 
-def rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
+def rows(path: Path, columns: Sequence[str] = (), names: Sequence[str] = ()) -> Iterator[Row]:
     """Read a table in a stream.
 
     csv and tsv begin with a line of column names; blank lines are left out. In jsonl, numbers become the text that
@@ -52,6 +52,7 @@ def rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
         path: the table; its suffix tells the format: .csv, .tsv (also .tab, .txt) or .jsonl (also .ndjson, .json), and
             .gz, .xz or .zst after it.
         columns: columns that every row must have, with text in them (maybe an empty one).
+        names: of the columns of a csv or tsv file whose first line does not name them.
 
     Raises:
         UserError: with file and line: a named column is missing (the message lists those found) or null, a row has
@@ -71,7 +72,7 @@ def rows(path: Path, columns: Sequence[str] = ()) -> Iterator[Row]:
         )
     with open_text(path) as stream:
         row = None
-        for row in read[_FORMATS[suffix]](path, stream, columns):
+        for row in read[_FORMATS[suffix]](path, stream, columns, names):
             yield row
     if row is None:
         raise UserError(
@@ -100,12 +101,12 @@ def table(path: Path, settings: CorpusSettings) -> Iterator[Record]:
         )
 
 
-def _read_csv(path: Path, stream: TextIO, columns: Sequence[str]) -> Iterator[Row]:
+def _read_csv(path: Path, stream: TextIO, columns: Sequence[str], given: Sequence[str]) -> Iterator[Row]:
     # The limit is the whole process's and only ever raised; it stays finite, since a quote that is never closed would
     # gather the rest of the file in one field.
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
     reader = csv.reader(stream, strict=True)
-    names: list[str] = []
+    names = _header(path, 0, list(given), columns) if given else []
     begin = 1
     try:
         for fields in reader:
@@ -131,8 +132,8 @@ def _read_csv(path: Path, stream: TextIO, columns: Sequence[str]) -> Iterator[Ro
         ) from None
 
 
-def _read_tsv(path: Path, stream: TextIO, columns: Sequence[str]) -> Iterator[Row]:
-    names: list[str] = []
+def _read_tsv(path: Path, stream: TextIO, columns: Sequence[str], given: Sequence[str]) -> Iterator[Row]:
+    names = _header(path, 0, list(given), columns) if given else []
     for number, raw in enumerate(stream, start=1):
         line = raw.rstrip("\n")
         if not line:
@@ -146,7 +147,7 @@ def _read_tsv(path: Path, stream: TextIO, columns: Sequence[str]) -> Iterator[Ro
             yield Row(number, dict(zip(names, fields, strict=True)))
 
 
-def _read_jsonl(path: Path, stream: TextIO, columns: Sequence[str]) -> Iterator[Row]:
+def _read_jsonl(path: Path, stream: TextIO, columns: Sequence[str], _names: Sequence[str]) -> Iterator[Row]:
     # Numbers stay as they are written: 1.50 is not to become 1.5, nor a long id 1e+17.
     decode = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_constant).decode
     for number, line in enumerate(stream, start=1):
@@ -173,17 +174,18 @@ def _read_jsonl(path: Path, stream: TextIO, columns: Sequence[str]) -> Iterator[
 
 
 def _header(path: Path, line: int, fields: list[str], columns: Sequence[str]) -> list[str]:
-    """The column names of a table; columns without a name may be many."""
+    """The column names of a table, from this line, or from none; columns without a name may be many."""
     names = [field.strip() for field in fields]
     for name in names:
         if name and names.count(name) > 1:
             advice = "give every column its own name"
             raise UserError(
-                f"two columns are called {name!r}", file=path, line=line, expected="a name once", advice=advice
+                f"two columns are called {name!r}", file=path, line=line or 1, expected="a name once", advice=advice
             )
     for column in columns:
         if column not in names:
-            raise _no_column(path, line, column, names, "the first line must name the columns")
+            advice = "the first line must name the columns" if line else "data.columns must name it"
+            raise _no_column(path, line or 1, column, names, advice)
     return names
 
 

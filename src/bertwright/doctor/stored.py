@@ -11,7 +11,8 @@ from bertwright.corpus import Counts
 from bertwright.doctor.advice import advise
 from bertwright.doctor.measures import DEVIATION, WIDTH, histogram, lengths, scripts, shares_over
 from bertwright.doctor.page import expected_losses, unknown_rate
-from bertwright.tokenizer import CONTINUATION, Tokenizer
+from bertwright.tokenizer import Tokenizer
+from bertwright.vocabulary import CONTINUATION
 
 _REPLACEMENT = "\ufffd"
 

@@ -1,13 +1,14 @@
 """The encoder: embeddings and a stack of layers, in one of two layouts.
 
-`bert` is Devlin et al. 2019 exactly; `modernbert` is Warner et al. 2024 with full attention in every layer.
+`bert` is Devlin et al. 2019 exactly, and RoBERTa (Liu et al. 2019), which differs in names only; `modernbert` is Warner
+et al. 2024, with full attention in every layer unless local attention is asked for.
 """
 
 import torch
 from torch import Tensor, nn
 
 from bertwright.config import ModelConfig
-from bertwright.model.layers import ATTENTION, BertLayer, ModernLayer, norm, rotation
+from bertwright.model.layers import ATTENTION, BertLayer, ModernLayer, Rotation, norm, rotation
 
 
 class Encoder(nn.Module):
@@ -48,20 +49,36 @@ class Encoder(nn.Module):
         Returns:
             [B, L, D].
         """
-        hidden, by, config = self.token_embedding(input_ids), None, self.config
+        config, hidden = self.config, self.token_embedding(input_ids)
         first = self.layers[0]
         assert isinstance(first, BertLayer | ModernLayer)
         dtype = first.outer.weight.dtype
         if self.position_embedding is not None and self.segment_embedding is not None:
-            hidden = hidden + self.position_embedding(position_ids) + self.segment_embedding(segment_ids)
-        else:
-            by = rotation(position_ids, config.width // config.heads, config.rotary_base, dtype)
+            kinds = segment_ids if config.segment_types > 1 else torch.zeros_like(segment_ids)
+            hidden = hidden + self.position_embedding(position_ids) + self.segment_embedding(kinds)
         hidden = self.dropout(self.embedding_norm(hidden)).to(dtype)
-        bias = block_bias(sequence_ids, dtype)
+        views = {False: self._view(position_ids, sequence_ids, dtype, local=False)}
+        if any(map(config.is_local, range(config.layers))):
+            views[True] = self._view(position_ids, sequence_ids, dtype, local=True)
         attend = ATTENTION[self.attention_path]
-        for layer in self.layers:
+        for number, layer in enumerate(self.layers):
+            bias, by = views[config.is_local(number)]
             hidden = layer(hidden, bias, attend, by)
         return self.final_norm(hidden)
+
+    def _view(
+        self, position_ids: Tensor, sequence_ids: Tensor, dtype: torch.dtype, *, local: bool
+    ) -> tuple[Tensor, Rotation | None]:
+        """What a layer sees, [B, 1, L, L], and how it turns positions."""
+        config = self.config
+        bias = block_bias(sequence_ids, dtype)
+        if local:
+            distance = (position_ids[:, None, :, None] - position_ids[:, None, None, :]).abs()
+            bias = bias.masked_fill(distance > config.local_attention // 2, float("-inf"))
+        if config.layout == "bert":
+            return bias, None
+        base = config.local_rotary_base if local else config.rotary_base
+        return bias, rotation(position_ids, config.width // config.heads, base, dtype)
 
 
 def block_bias(sequence_ids: Tensor, dtype: torch.dtype) -> Tensor:

@@ -136,9 +136,11 @@ class ClassificationModel(EncoderModel):
         segment_ids: Tensor,
         position_ids: Tensor,
         sequence_ids: Tensor,
+        masked_positions: Tensor,
         sequence_starts: Tensor,
     ) -> Tensor:
         """Class logits [S, C] of the sequences of a batch (arguments: see PretrainingModel)."""
+        del masked_positions  # the sequence is asked, no token
         hidden = self.encoder(input_ids, segment_ids, position_ids, sequence_ids)
         if self.pooling == "cls":
             vectors = first_vectors(hidden, sequence_starts)
@@ -146,6 +148,39 @@ class ClassificationModel(EncoderModel):
             vectors = mean_vectors(hidden, sequence_ids, len(sequence_starts)).to(hidden.dtype)
         if self.pooler is not None:
             vectors = self.pooler(vectors)
+        if self.transform is not None:
+            vectors = self.transform(vectors)
+        return self.classifier(self.dropout(vectors))
+
+
+class TokenModel(EncoderModel):
+    """An encoder with one linear layer on the vectors of tokens (the lecture's cases 2 and 4).
+
+    Its scores are those of the labels that a token can have; or how well an answer could begin, and end, at a token:
+    the products of the token's vector with the start vector and the end vector.
+    """
+
+    def __init__(self, config: ModelConfig, num_scores: int) -> None:
+        super().__init__()
+        self.encoder = Encoder(config)
+        self.transform = Transform(config) if config.layout == "modernbert" else None
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(config.width, num_scores)
+        initialize(self, config.initial_deviation)
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        segment_ids: Tensor,
+        position_ids: Tensor,
+        sequence_ids: Tensor,
+        masked_positions: Tensor,
+        sequence_starts: Tensor,
+    ) -> Tensor:
+        """Scores [N, C] of the tokens that are asked for, those at masked_positions (see PretrainingModel)."""
+        del sequence_starts  # tokens are asked, not the sequence
+        hidden = self.encoder(input_ids, segment_ids, position_ids, sequence_ids)
+        vectors = hidden.flatten(0, 1)[masked_positions]
         if self.transform is not None:
             vectors = self.transform(vectors)
         return self.classifier(self.dropout(vectors))

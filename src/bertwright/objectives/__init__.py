@@ -29,9 +29,9 @@ PAIRS: dict[str, Sampler] = {
 """Pair objective -> (plan, samples, draws, seed) -> the samples' places and pair labels [S]."""
 
 
-def num_special(pair: str) -> int:
+def framing(pair: str, special: SpecialTokens) -> int:
     """Special tokens that frame a sample."""
-    return 2 if pair == "none" else 3
+    return special.framing(1 if pair == "none" else 2)
 
 
 def pretraining_rows(
@@ -57,7 +57,9 @@ def pretraining_rows(
         places, pair_labels = PAIRS[settings.pair](plan, samples[here], draws[here], seed)
         sequences += [tuple(plan.store.tokens(*place) for place in sample) for sample in places]
         if settings.unit != "token":
-            units += [word_numbers([plan.store.begins_word(*place) for place in sample]) for sample in places]
+            units += [
+                word_numbers([plan.store.begins_word(*place) for place in sample], special.between) for sample in places
+            ]
         order.append(here)
         labels.append(pair_labels)
     rows = pack(
@@ -106,7 +108,7 @@ def pretraining_counts(rows: Rows, pair: str) -> dict[str, int]:
 
 def _asked(model: Forward, batch: Batch, pair: str) -> dict[str, tuple[Tensor, Tensor]]:
     """Per objective: the logits of its predictions, and their labels."""
-    token_logits, pair_logits = model(*batch.inputs, batch.masked_positions, batch.sequence_starts)
+    token_logits, pair_logits = model(*batch.asked)
     asked = {"masked_tokens": (token_logits, batch.labels)}
     if pair_logits is not None:
         asked[pair] = (pair_logits, batch.sequence_labels)

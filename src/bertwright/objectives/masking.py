@@ -93,19 +93,21 @@ def _span_probability(rate: float) -> float:
     return low
 
 
-def word_numbers(begins: list[np.ndarray]) -> np.ndarray:
+def word_numbers(begins: list[np.ndarray], between: int = 1) -> np.ndarray:
     """The number of each token's word in a framed sequence: [CLS], first segment, [SEP] (, second segment, [SEP]).
 
     Args:
         begins: per segment, which of its tokens begin a word, bool.
+        between: how many [SEP] stand between two segments.
 
     Returns:
         int64, one number per token and framing token. A segment begins with a new word; a word of more than
         LONGEST_WORD tokens counts as several. At each [SEP] so many numbers are left out that no span reaches across.
     """
     steps = [np.zeros(1, dtype=np.int64)]
-    for segment in begins:
+    for number, segment in enumerate(begins, start=1):
+        ends = between if number < len(begins) else 1
         place = np.arange(len(segment))
         opening = np.maximum.accumulate(np.where(segment, place, 0))
-        steps += [((place - opening) % LONGEST_WORD == 0).astype(np.int64), np.array([LONGEST_SPAN])]
+        steps += [((place - opening) % LONGEST_WORD == 0).astype(np.int64), np.full(ends, LONGEST_SPAN)]
     return np.cumsum(np.concatenate(steps))

@@ -109,7 +109,7 @@ def rows(
 
 def losses(forward: Callable[..., Tensor], batch: Batch) -> dict[str, Tensor]:
     """Summed cross-entropy over the sequences of a batch."""
-    logits = forward(*batch.inputs, batch.sequence_starts)
+    logits = forward(*batch.asked)
     return {"classes": functional.cross_entropy(logits.float(), batch.sequence_labels, reduction="sum")}
 
 
@@ -133,7 +133,7 @@ def probabilities(
             chosen = order[begin : begin + PREDICTION_BATCH]
             part = pack([sequences[i] for i in chosen], special, length=int(sizes[chosen].max()), sample_ids=chosen)
             batch = part.batch(device)
-            shares = forward(*batch.inputs, batch.sequence_starts).float().softmax(dim=-1).cpu().numpy()
+            shares = forward(*batch.asked).float().softmax(dim=-1).cpu().numpy()
             if result is None:
                 result = np.zeros((len(sequences), shares.shape[1]), dtype=np.float32)
             result[batch.sample_ids] = shares

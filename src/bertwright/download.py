@@ -1,0 +1,51 @@
+"""Checkpoints by name: a folder, the best one of a run, or a model of the Hugging Face hub."""
+
+import re
+from pathlib import Path
+
+from bertwright.errors import UserError
+from bertwright.run import OLD
+
+HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+FILES = ["*.json", "*.txt", "*.safetensors", "pytorch_model.bin"]
+"""What of a model is looked at before it is downloaded."""
+
+
+def checkpoint_folder(name: str | Path) -> Path:
+    """The checkpoint that a name means: the folder, the best checkpoint of a run's folder, or a model of the hub.
+
+    A model of the hub is downloaded once (extra hub), and found again without a network.
+
+    Raises:
+        UserError: there is no such folder, and no such model, or the hub cannot be reached.
+    """
+    folder = Path(name)
+    # The second is there alone for a moment while the best one is replaced, or after a crash in that moment.
+    if best := next((best for best in (folder / "best", folder / f"{OLD}best") if best.is_dir()), None):
+        return best
+    if folder.exists() or not HUB_NAME.fullmatch(str(name)):
+        return folder
+    return _download(str(name))
+
+
+def _download(name: str) -> Path:
+    """The folder of a model of the hub, as huggingface_hub keeps it."""
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    except ImportError:
+        raise UserError(
+            f"there is no folder {name}, and models of the hub cannot be downloaded here",
+            expected="a folder, or the package huggingface_hub",
+            advice="check the path, or pip install 'bertwright[hub]'",
+        ) from None
+    try:
+        return Path(snapshot_download(name, allow_patterns=FILES))
+    except (RepositoryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"there is no folder {name}, and no such model came from the hub ({reason})",
+            expected="a checkpoint folder, or the name of a model of the hub, which can be reached",
+            advice="check the name and the network",
+        ) from None
