@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     from bertwright.doctor import examine as examine
     from bertwright.errors import UserError as UserError
     from bertwright.evaluate import evaluate as evaluate
+    from bertwright.fill import fill as fill
     from bertwright.finetune import finetune as finetune
     from bertwright.predict import Predictor as Predictor
-    from bertwright.predict import fill as fill
     from bertwright.prepare import prepare as prepare
     from bertwright.pretrain import pretrain as pretrain
     from bertwright.recipe import load_recipe as load_recipe
@@ -33,7 +33,7 @@ _HOMES = {
     "evaluate": "evaluate",
     "finetune": "finetune",
     "Predictor": "predict",
-    "fill": "predict",
+    "fill": "fill",
     "prepare": "prepare",
     "pretrain": "pretrain",
     "write_report": "report",

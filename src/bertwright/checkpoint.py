@@ -7,10 +7,11 @@ train.pt     (optimizer, position, random state; only in checkpoints that a run 
 import os
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import safetensors
@@ -70,7 +71,13 @@ class Checkpoint:
 
 
 def save_checkpoint(
-    folder: Path, model: nn.Module, tokenizer: Tokenizer, description: Description, state: dict[str, Any] | None = None
+    folder: Path,
+    model: nn.Module,
+    tokenizer: Tokenizer,
+    description: Description,
+    state: dict[str, Any] | None = None,
+    *,
+    whole: Mapping[str, Tensor] = MappingProxyType({}),
 ) -> None:
     """Write a checkpoint folder atomically.
 
@@ -80,9 +87,11 @@ def save_checkpoint(
         tokenizer: saved with it.
         description: configuration, architecture, labels and facts.
         state: for train.pt.
+        whole: weights that take the place of the model's, of which it has a part only.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     weights = {name: parameter.detach().cpu().contiguous() for name, parameter in model.named_parameters()}
+    weights |= whole
     with atomic_folder(folder) as aside:
         with _system_errors():
             named = hub.weights_to_hub(weights, description.family, description.purpose)
@@ -105,7 +114,7 @@ def save_checkpoint(
             **description.facts,
         }
         write_json(aside / "bertwright.json", facts)
-        write_text(aside / "README.md", _card(model, description))
+        write_text(aside / "README.md", _card(sum(weight.numel() for weight in weights.values()), description))
         if state is not None:
             with _system_errors(), (aside / "train.pt").open("wb") as file:
                 torch.save(state, file)
@@ -220,6 +229,21 @@ def load_weights(model: nn.Module, checkpoint: Checkpoint) -> list[str]:
     return fresh
 
 
+def load_whole(model: nn.Module, checkpoint: Checkpoint) -> None:
+    """Put a checkpoint's weights into a model that needs all of its parts.
+
+    Raises:
+        UserError: the checkpoint lacks some.
+    """
+    if fresh := load_weights(model, checkpoint):
+        raise UserError(
+            f"the checkpoint has no weights for {', '.join(fresh[:3])}{' ...' if len(fresh) > 3 else ''}",
+            expected="a checkpoint with this head",
+            advice="choose the run that trained it",
+            file=checkpoint.folder,
+        )
+
+
 def read_state(folder: Path) -> dict[str, Any]:
     """Read train.pt; no code in it is run.
 
@@ -245,9 +269,8 @@ def read_state(folder: Path) -> dict[str, Any]:
         ) from None
 
 
-def _card(model: nn.Module, description: Description) -> str:
+def _card(parameters: int, description: Description) -> str:
     config = description.config
-    parameters = sum(parameter.numel() for parameter in model.parameters())
     facts = "".join(f"- {name}: {value}\n" for name, value in description.facts.items())
     return (
         f"---\nlibrary_name: transformers\n---\n\n# {description.architecture}\n\n"

@@ -33,8 +33,9 @@ Overrides = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
 PrintRecipe = Annotated[bool, typer.Option("--print-recipe", help="Print the recipe with all its values, and stop.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run from its last checkpoint.")]
-TextColumn = Annotated[str, typer.Option("--text-column", help="Column that holds the text.")]
-LabelColumn = Annotated[str, typer.Option("--label-column", help="Column that holds the label.")]
+TextColumn = Annotated[str | None, typer.Option(help="Column of the text, if it is another one than in training.")]
+SecondColumn = Annotated[str | None, typer.Option(help="Column of a pair's second text, if it is another one.")]
+LabelColumn = Annotated[str | None, typer.Option(help="Column of the label, if it is another one.")]
 
 
 def main() -> None:
@@ -191,13 +192,10 @@ def finetune(
         result = run_finetune(loaded, resume=resume, progress=progress.steps)
     if result["start"]["weights"] == "pretrained" and any("pooler" in name for name in result["start"]["fresh"]):
         _say("the pooler was drawn anew: the checkpoint has none (start.pooling=mean needs none)", "yellow")
-    for key, told in (
-        ("overlaps", "stand in the training data too"),
-        ("num_truncated", "were cut to the model's length"),
-    ):
-        for side, count in result[key].items():
-            if count:
-                _say(f"{count:,} of the {result['examples'][side]:,} {side} texts {told}", "yellow")
+    dropped = "and were left out" if result["overlaps_dropped"] else "which flatters the score"
+    _tell(result["overlaps"], f"stand in the training data too, {dropped}")
+    _tell(result["num_windowed"], "are longer than the model reads at once; they are read in windows")
+    _notices(result)
     for side in ("development", "test"):
         if side in result:
             _print_scores(side, result[side])
@@ -209,15 +207,17 @@ def finetune(
 @command
 def evaluate(
     run: Annotated[str, typer.Argument(help="A run, or a checkpoint folder.")],
-    data: Annotated[str, typer.Option(help="Labelled examples: csv, tsv or jsonl.")],
-    text_column: TextColumn = "text",
-    label_column: LabelColumn = "label",
+    data: Annotated[str, typer.Option(help="Labelled examples, in a format that the task reads.")],
+    text_column: TextColumn = None,
+    second_column: SecondColumn = None,
+    label_column: LabelColumn = None,
     as_json: Json = False,
 ) -> None:
     """Score a fine-tuned model by the task's official metrics."""
     from bertwright.evaluate import evaluate as run_evaluate
 
-    result = run_evaluate(run, data, text_column=text_column, label_column=label_column)
+    result = run_evaluate(run, data, **_given(text_column, second_column, label_column))
+    _notices(result)
     _print_scores(data, result)
     _json(result, as_json)
 
@@ -225,16 +225,22 @@ def evaluate(
 @command
 def predict(
     run: Annotated[str, typer.Argument(help="A run, or a checkpoint folder.")],
-    source: Annotated[str, typer.Option("--input", help="csv, tsv or jsonl; - for a text a line on standard input.")],
-    target: Annotated[str, typer.Option("--output", help="csv, tsv or jsonl; - for jsonl on standard output.")],
-    text_column: TextColumn = "text",
+    source: Annotated[
+        str, typer.Option("--input", help="csv, tsv, jsonl, conllu or SQuAD's json; - for a text a line from a pipe.")
+    ],
+    target: Annotated[
+        str, typer.Option("--output", help="csv, tsv, jsonl, conllu or SQuAD's json; - for jsonl on standard output.")
+    ],
+    text_column: TextColumn = None,
+    second_column: SecondColumn = None,
     as_json: Json = False,
 ) -> None:
-    """Predict the label of every row; order and other columns are kept."""
+    """Answer every example of a file; order and other columns are kept."""
     from bertwright.predict import predict as run_predict
 
-    result = run_predict(run, source, target, text_column=text_column)
-    _say(f"{result['rows']:,} rows predicted, {result['truncated']:,} of them cut to the model's length: {target}")
+    result = run_predict(run, source, target, **_given(text_column, second_column))
+    windowed = f", {result['windowed']:,} of them longer than the model reads at once" if result["windowed"] else ""
+    _say(f"{result['examples']:,} examples answered{windowed}: {target}")
     _json(result, as_json)
 
 
@@ -246,7 +252,7 @@ def fill(
     as_json: Json = False,
 ) -> None:
     """The most likely tokens for each [MASK], with probabilities."""
-    from bertwright.predict import fill as run_fill
+    from bertwright.fill import fill as run_fill
 
     answers = run_fill(model, texts, top)
     for answer in answers:
@@ -332,6 +338,29 @@ def _report(run: str) -> None:
 
     folder = expand(run)
     _say(f"the report: {write_report([folder], folder / 'report.html')}")
+
+
+def _given(text_column: str | None, second_column: str | None, label_column: str | None = None) -> dict[str, str]:
+    """The columns that were named."""
+    named = {"text_column": text_column, "second_column": second_column, "label_column": label_column}
+    return {name: column for name, column in named.items() if column is not None}
+
+
+def _tell(counts: dict[str, int], told: str) -> None:
+    """Counts by side that are not 0."""
+    for side, count in counts.items():
+        if count:
+            _say(f"{side}: {count:,} examples {told}", "yellow")
+
+
+def _notices(result: dict[str, Any], shown: int = 5) -> None:
+    """What is odd in the data."""
+    if result["num_ignored"]:
+        _say(f"{result['num_ignored']:,} examples with a label of data.ignored_labels were left out", "yellow")
+    for notice in result["notices"][:shown]:
+        _say(notice, "yellow")
+    if len(result["notices"]) > shown:
+        _say(f"... and {len(result['notices']) - shown:,} more such notices", "yellow")
 
 
 def _print_scores(name: str, scores: dict[str, Any]) -> None:

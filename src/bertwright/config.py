@@ -305,8 +305,8 @@ class StartSettings(Settings):
     weights: Literal["pretrained", "random"] = "pretrained"
     """random: the same model, drawn anew (the control of the lecture's slide 62)."""
     vocabulary: Literal["used", "whole"] = "used"
-    """used: while it trains, the embedding table has only the rows of the tokens that occur in the data; the others stay
-    as they are. whole: they are decayed with all weights."""
+    """used: while it trains, the embedding table has only the rows of the tokens that occur in the data; the others
+    stay as they are. whole: they are decayed with all weights."""
     pooling: Literal["cls", "mean"] = "cls"
     """What stands for the whole sequence: the first token's vector through the pooler, or the mean of all vectors. The
     first is worth something only where a pair objective trained it."""

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 
 from bertwright.config import FinetuneRecipe, PretrainRecipe
 from bertwright.errors import UserError
+from bertwright.fill import fill
 from bertwright.finetune import finetune
-from bertwright.predict import fill
 from bertwright.prepare import prepare
 from bertwright.pretrain import pretrain
 from bertwright.recipe import parse

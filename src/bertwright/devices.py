@@ -108,7 +108,14 @@ def computing_in(model: nn.Module, dtype: torch.dtype) -> Callable[..., Any]:
     return forward
 
 
-def fastest(candidates: dict[str, Callable[[], None]], repeats: int = 3) -> tuple[str, dict[str, float]]:
+def cast_weights(model: nn.Module, dtype: torch.dtype) -> None:
+    """Cast the weights of a model that is not trained any more, embedding tables left out (see Encoder)."""
+    for name, parameter in model.named_parameters():
+        if "embedding" not in name:
+            parameter.data = parameter.data.to(dtype)
+
+
+def fastest(candidates: dict[str, Callable[[], Any]], repeats: int = 3) -> tuple[str, dict[str, float]]:
     """Time functions against each other, taking turns after one untimed call each.
 
     Returns:

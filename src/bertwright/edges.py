@@ -35,6 +35,11 @@ def edges(tokens: list[str], kind: str, special: dict[int, str]) -> tuple[np.nda
     return begins, ends
 
 
+def is_chinese(character: str) -> bool:
+    """Whether a character is a Chinese one, or a mark of the width of one."""
+    return bool(_IS_CHINESE.match(character)) or "\u3000" <= character <= "\u303f" or "\uff00" <= character <= "\uffef"
+
+
 def _character_class(character: str) -> int:
     if _IS_CHINESE.match(character):
         return OTHER

@@ -1,5 +1,6 @@
 """Fine-tuning: a checkpoint, labelled examples, a fresh head, and the one loop."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -7,26 +8,29 @@ import torch
 
 from bertwright.batches import Rows, SpecialTokens
 from bertwright.checkpoint import Checkpoint, Description, load_checkpoint, load_weights, save_checkpoint
-from bertwright.config import FinetuneRecipe, expand
+from bertwright.config import ExamplesSettings, FinetuneRecipe, expand
+from bertwright.corpus import held_out_hash
 from bertwright.devices import DTYPES, computing_in
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.machine import resolve, use_machine
+from bertwright.metrics import LOWER_IS_BETTER
 from bertwright.model.heads import EncoderModel
 from bertwright.optim import Optimizers
 from bertwright.processes import Processes, join
 from bertwright.recipe import dump_recipe, load_recipe
 from bertwright.run import Run
 from bertwright.samples import permute
+from bertwright.start import UsedVocabulary
 from bertwright.tasks import TASKS
-from bertwright.tasks.task import Example, Task
+from bertwright.tasks.task import Example, Task, compute, lay_out, num_windowed
 from bertwright.train import (
     Forward,
     Position,
     Progress,
     Training,
     enter_run,
-    load_last,
+    latest_checkpoint,
     train,
 )
 from bertwright.watch import watch_first
@@ -59,37 +63,32 @@ def _finetune(
     with processes.leader_first():
         if resume or not processes.leads:  # the others find in the folder what the first one has chosen
             recipe = load_recipe(FinetuneRecipe, run.recipe)
-        task = TASKS[recipe.task]
-        data = _Data(task, recipe)
+        data = _Data(recipe)
         start = load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)))
-        data.encode(start, recipe.train.length)
+        vocabulary = data.encode(start)
         device = use_machine(recipe.train)
-        model, fresh = _model(task, recipe, start, len(data.labels))
+        model, fresh = _model(recipe, data, vocabulary.pruned(start))
         model.to(device)
-        load_last(run, model)
+        if last := latest_checkpoint(run):
+            load_weights(model, vocabulary.pruned(load_checkpoint(last)))
         if processes.leads and not resume:
-            settings = resolve(recipe.train, recipe.optimizer, model, task.losses, data.rows(0), device)
+            settings = resolve(recipe.train, recipe.optimizer, model, data.task.losses, data.rows(0), device)
             recipe = recipe.model_copy(update={"train": settings})
             run.write_recipe(dump_recipe(recipe))
     model.encoder.attention_path = recipe.train.attention
-    description = Description(
-        config=start.config.model_copy(update={"dropout": recipe.start.dropout}),
-        family=start.family,
-        purpose=task.purpose(start.config, recipe.start),
-        facts={"task": recipe.task, "pooling": recipe.start.pooling, "length": recipe.train.length},
-        labels=data.labels,
-    )
     training = Training(
         model=model,
         rows=data.rows,
         batches_per_epoch=data.batches_per_epoch,
-        losses=task.losses,
-        counts=task.counts,
-        weights={"classes": 1.0},
-        evaluate=lambda forward: data.score(forward, "development", device)["metrics"],
-        criterion=task.criterion,
-        lower_is_better=False,
-        save=lambda folder, state: save_checkpoint(folder, model, start.tokenizer, description, state),
+        losses=data.task.losses,
+        counts=data.task.counts,
+        weights={data.task.loss: 1.0},
+        evaluate=lambda forward: data.score(forward, "development", device, settle=True)["metrics"],
+        criterion=data.metric,
+        lower_is_better=data.metric in LOWER_IS_BETTER,
+        save=lambda folder, state: save_checkpoint(
+            folder, model, start.tokenizer, data.description(start), state, whole=vocabulary.restored(model)
+        ),
         watches=[watch_first(run.moves() if resume else [])],
     )
     position = train(
@@ -104,7 +103,9 @@ def _finetune(
     )
 
     def result_of_best() -> dict[str, Any]:
-        load_weights(model, load_checkpoint(run.best))
+        best = load_checkpoint(run.best)
+        load_weights(model, vocabulary.pruned(best))
+        data.task.learnt = best.facts["learnt"]
         model.eval()
         result = data.result(computing_in(model, DTYPES[recipe.train.dtype]), fresh, position, device)
         run.save_result("finetune", result)
@@ -113,49 +114,99 @@ def _finetune(
     return processes.of_leader(result_of_best)
 
 
+def _model(recipe: FinetuneRecipe, data: "_Data", start: Checkpoint) -> tuple[EncoderModel, list[str]]:
+    """The task's model on a checkpoint, and the names of its parameters that the checkpoint does not have.
+
+    The checkpoint's own classifier is taken over only if it answers the same question.
+    """
+    task = data.task
+    model = task.model(start.config.model_copy(update={"dropout": recipe.start.dropout}), recipe.start.pooling)
+    task.prepare(model, data.examples["train"])
+    if recipe.start.weights == "random":
+        return model, [name for name, _ in model.named_parameters()]
+    if start.facts.get("task") != recipe.task or (start.labels or []) != task.labels:
+        weights = {name: weight for name, weight in start.weights.items() if not name.startswith("classifier")}
+        start = replace(start, weights=weights)
+    return model, load_weights(model, start)
+
+
 class _Data:
-    """The examples of a recipe, their batches and their scores."""
+    """The examples of a recipe, their windows, their batches and their scores."""
 
-    def __init__(self, task: Task, recipe: FinetuneRecipe) -> None:
-        self.task, self.recipe = task, recipe
-        files = {"train": recipe.data.train, "development": recipe.data.development, "test": recipe.data.test}
-        self.examples: dict[str, list[Example]] = {
-            side: task.read(expand(file), recipe.data.text_column, recipe.data.label_column)
-            for side, file in files.items()
-            if file is not None
-        }
-        self.labels = task.label_names(self.examples["train"])
-        # Checked for all sides now: a label that training never sees must not come up after an hour.
-        self.numbers = {side: task.label_numbers(examples, self.labels) for side, examples in self.examples.items()}
-        self.size = min(recipe.train.batch_size, len(self.examples["train"]))
-        self.batches_per_epoch = len(self.examples["train"]) // self.size
+    def __init__(self, recipe: FinetuneRecipe) -> None:
+        self.recipe = recipe
+        self.task = TASKS[recipe.task](recipe.data.reading)
+        self.examples, self.overlaps = read_sides(self.task, recipe.data)
+        self.task.learn(self.examples["train"])
+        for examples in self.examples.values():  # before an hour of training
+            self.task.check(examples)
+        self.metric = recipe.data.metric or self.task.metric_names[0]
+        if self.metric not in self.task.metric_names:
+            raise UserError(
+                f"data.metric is {self.metric!r}",
+                expected=f"one of {', '.join(self.task.metric_names)}",
+                advice="choose one of them, or leave it out",
+            )
 
-    def encode(self, start: Checkpoint, length: int) -> None:
-        """Turn all texts into ids, once."""
+    def encode(self, start: Checkpoint) -> UsedVocabulary:
+        """Turn all texts into windows of ids, once; returns the vocabulary that training sees."""
+        length, special = self.recipe.train.length, SpecialTokens.of(start.tokenizer)
         if length > start.config.max_length:
             raise UserError(
                 f"train.length is {length}",
                 expected=f"at most {start.config.max_length}, the positions of {start.folder}",
                 advice=f"set train.length={start.config.max_length}",
             )
-        self.special = SpecialTokens.of(start.tokenizer)
-        self.sequences, self.num_truncated = {}, {}
-        for side, examples in self.examples.items():
-            texts = [example.text for example in examples]
-            self.sequences[side], self.num_truncated[side] = self.task.encode(start.tokenizer, texts, length)
+        self.windows = {
+            side: self.task.windows(start.tokenizer, special, examples, length)
+            for side, examples in self.examples.items()
+        }
+        self.num_windowed = {side: num_windowed(windows) for side, windows in self.windows.items()}
+        self.windows["train"] = self.task.trained_on(self.windows["train"])
+        self.size = min(self.recipe.train.batch_size, len(self.windows["train"]))
+        self.batches_per_epoch = len(self.windows["train"]) // self.size
+        # A model drawn anew draws all rows.
+        whole = self.recipe.start.vocabulary == "whole" or self.recipe.start.weights == "random"
+        every = [window.segments for windows in self.windows.values() for window in windows]
+        vocabulary = UsedVocabulary.of(every, special, start, whole=whole)
+        self.special = vocabulary.special
+        for windows in self.windows.values():
+            windows[:] = [replace(window, segments=vocabulary.numbered(window.segments)) for window in windows]
+        return vocabulary
 
     def rows(self, number: int) -> Rows:
         """Rows of global batch `number`."""
         epoch, batch = divmod(number, self.batches_per_epoch)
         places = np.arange(batch * self.size, (batch + 1) * self.size)
-        samples = permute(places, len(self.examples["train"]), self.recipe.train.seed, epoch)
-        length = self.recipe.train.length
-        return self.task.rows(self.sequences["train"], self.numbers["train"], samples, self.special, length)
+        samples = permute(places, len(self.windows["train"]), self.recipe.train.seed, epoch)
+        chosen = [self.windows["train"][sample] for sample in samples]
+        return lay_out(chosen, self.special, length=self.recipe.train.length, samples=samples)
 
-    def score(self, forward: Forward, side: str, device: torch.device) -> dict[str, Any]:
-        """Scores of the development or test examples."""
-        shares = self.task.probabilities(forward, self.sequences[side], self.special, device=device)
-        return self.task.scores(self.examples[side], shares, self.labels)
+    def score(self, forward: Forward, side: str, device: torch.device, *, settle: bool = False) -> dict[str, Any]:
+        """Scores of the development or test examples; with `settle`, what they are to choose is chosen first."""
+        scores = compute(forward, self.windows[side], self.special, device)
+        answers = self.task.answers(self.examples[side], self.windows[side], scores)
+        if settle:
+            self.task.settle(self.examples[side], answers)
+        return self.task.scores(self.examples[side], answers)
+
+    def description(self, start: Checkpoint) -> Description:
+        """What a checkpoint says of itself."""
+        recipe = self.recipe
+        return Description(
+            config=start.config.model_copy(update={"dropout": recipe.start.dropout}),
+            family=start.family,
+            purpose=self.task.purpose(start.config, recipe.start.pooling),
+            facts={
+                "task": recipe.task,
+                "pooling": recipe.start.pooling,
+                "length": recipe.train.length,
+                "data": recipe.data.reading.model_dump(),
+                "learnt": self.task.learnt,
+            },
+            labels=self.task.labels or None,
+            problem=self.task.problem,
+        )
 
     def result(self, forward: Forward, fresh: list[str], position: Position, device: torch.device) -> dict[str, Any]:
         """What a run reached, and from what.
@@ -170,30 +221,56 @@ class _Data:
         return {
             "kind": self.recipe.task,
             "start": {"checkpoint": start.checkpoint, "weights": start.weights, "fresh": fresh},
-            "labels": self.labels,
+            "labels": self.task.labels,
+            "metric": self.metric,
             "examples": {side: len(examples) for side, examples in self.examples.items()},
-            "num_truncated": self.num_truncated,
-            "overlaps": self.overlaps(),
+            "num_windowed": self.num_windowed,
+            "num_ignored": self.task.ignored,
+            "overlaps": self.overlaps,
+            "overlaps_dropped": self.recipe.data.drop_overlaps,
+            "notices": self.task.notices,
             "steps": position.step,
             "seconds": round(position.seconds, 1),
             "best_step": position.best_step,
             **{side: self.score(forward, side, device) for side in ("development", "test") if side in self.examples},
         }
 
-    def overlaps(self) -> dict[str, int]:
-        """How many development and test texts stand in the training data too: they flatter the scores."""
-        known = {example.text.strip() for example in self.examples["train"]}
-        return {
-            side: sum(example.text.strip() in known for example in examples)
-            for side, examples in self.examples.items()
-            if side != "train"
-        }
+
+def read_sides(task: Task, settings: ExamplesSettings) -> tuple[dict[str, list[Example]], dict[str, int]]:
+    """The examples of each side, and how many of the development and of the test examples stand in training, too.
+
+    Those that do flatter the scores, and are dropped, unless the settings keep them. A test example must not stand
+    among those that choose the checkpoint, either.
+
+    Raises:
+        UserError: a file cannot be read; nothing is left of a side.
+    """
+    files = {"train": settings.train, "development": settings.development, "test": settings.test}
+    sides = {side: list(task.read(expand(file))) for side, file in files.items() if file is not None}
+    if settings.development is None:
+        held_out = [held_out_hash(task.group(each).encode(), settings.development_share) for each in sides["train"]]
+        parted = list(zip(sides["train"], held_out, strict=True))
+        sides["train"] = [example for example, out in parted if not out]
+        sides["development"] = [example for example, out in parted if out]
+    known = {_key(example) for example in sides["train"]}
+    overlaps = {}
+    for side in ("development", "test"):
+        if side in sides:
+            fresh = [example for example in sides[side] if _key(example) not in known]
+            overlaps[side] = len(sides[side]) - len(fresh)
+            known |= {_key(example) for example in fresh}
+            if settings.drop_overlaps:
+                sides[side] = fresh
+    for side, examples in sides.items():
+        if not examples:
+            raise UserError(
+                f"there are no {side} examples{' that are not in the training data' if overlaps.get(side) else ''}",
+                expected="at least one",
+                advice="check the files, data.ignored_labels and data.development_share",
+                file=files[side],
+            )
+    return sides, overlaps
 
 
-def _model(task: Task, recipe: FinetuneRecipe, start: Checkpoint, num_classes: int) -> tuple[EncoderModel, list[str]]:
-    """The task's model on a checkpoint, and the names of its parameters that the checkpoint does not have."""
-    config = start.config.model_copy(update={"dropout": recipe.start.dropout})
-    model = task.model(config, num_classes, recipe.start.pooling)
-    if recipe.start.weights == "random":
-        return model, [name for name, _ in model.named_parameters()]
-    return model, load_weights(model, start)
+def _key(example: Example) -> str:
+    return "\0".join(text.strip() for text in example.texts)

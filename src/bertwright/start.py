@@ -1,11 +1,14 @@
-"""Pre-training that goes on from a checkpoint, on another corpus (domain adaptation): shape, weights, new tokens."""
+"""Training that begins with a checkpoint: its shape and weights, new tokens, and those of its tokens that are used."""
 
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor, nn
 
+from bertwright.batches import Segments, SpecialTokens
 from bertwright.checkpoint import Checkpoint, load_weights
 from bertwright.config import ModelConfig, PretrainRecipe
 from bertwright.errors import UserError
@@ -75,3 +78,64 @@ def load_start(model: PretrainingModel, start: Checkpoint, tokenizer: Tokenizer)
         weights[name] = rows
     fresh = load_weights(model, replace(start, weights=weights))
     return {"kind": "start", "checkpoint": str(start.folder), "fresh": fresh, "added_tokens": words}
+
+
+# ---------------------------------------------------------------------------------------------- used tokens
+
+
+TABLE = "encoder.token_embedding.weight"
+
+
+@dataclass(frozen=True)
+class UsedVocabulary:
+    """The tokens that occur in the data, numbered anew: only their rows of the embedding table are trained.
+
+    A table of 250,000 rows would take most of each optimizer step; the rows that no text uses have no gradient.
+    """
+
+    special: SpecialTokens
+    """The special tokens' new numbers."""
+    used: np.ndarray | None
+    """[U], the ids in use, sorted; their places are their new numbers. None: all tokens, as they are."""
+    table: Tensor
+    """[V, D], the whole embedding table of the start."""
+
+    @classmethod
+    def of(
+        cls, sequences: Iterable[Segments], special: SpecialTokens, start: Checkpoint, *, whole: bool
+    ) -> "UsedVocabulary":
+        """The tokens of sequences, and the special ones; or with `whole` all."""
+        table = start.weights[TABLE]
+        if whole:
+            return cls(special, None, table)
+        occurs = np.zeros(len(table), dtype=bool)
+        occurs[[special.pad, special.cls, special.sep, special.mask]] = True
+        for segments in sequences:
+            for ids in segments:
+                occurs[ids] = True
+        used = np.flatnonzero(occurs)
+        pad, begin, end, mask = np.searchsorted(used, [special.pad, special.cls, special.sep, special.mask]).tolist()
+        ordinary = np.setdiff1d(np.arange(len(used)), [pad, begin, end, mask])
+        return cls(replace(special, pad=pad, cls=begin, sep=end, mask=mask, ordinary=ordinary), used, table)
+
+    def numbered(self, segments: Segments) -> Segments:
+        """The same tokens under their new numbers."""
+        if self.used is None:
+            return segments
+        return tuple(np.searchsorted(self.used, ids).astype(np.int32) for ids in segments)
+
+    def pruned(self, checkpoint: Checkpoint) -> Checkpoint:
+        """A checkpoint with these rows only."""
+        if self.used is None:
+            return checkpoint
+        rows = checkpoint.weights[TABLE][torch.from_numpy(self.used)]
+        config = checkpoint.config.model_copy(update={"vocabulary_size": len(rows)})
+        return replace(checkpoint, config=config, weights={**checkpoint.weights, TABLE: rows})
+
+    def restored(self, model: nn.Module) -> dict[str, Tensor]:
+        """The whole table, with the rows that the model has trained: what a checkpoint holds in place of its own."""
+        if self.used is None:
+            return {}
+        whole = self.table.clone()
+        whole[torch.from_numpy(self.used)] = model.get_parameter(TABLE).detach().cpu()
+        return {TABLE: whole}

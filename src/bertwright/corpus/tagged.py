@@ -1,7 +1,7 @@
 """Sentences whose words have labels: CoNLL, CoNLL-U, JSON lines with lists, and tables with one row a sentence."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +67,34 @@ def label_column(settings: ReadingSettings) -> int:
     return CONLLU_COLUMNS.index(name)
 
 
+def relabelled(
+    raw: Sequence[str], words: Sequence[str], labels: Sequence[str], settings: ReadingSettings, *, conllu: bool
+) -> list[str]:
+    """The lines of a sentence with these labels in their place.
+
+    Args:
+        raw: its lines in CoNLL-U, if it came from such a file.
+        words: of the sentence.
+        labels: one for each word.
+        settings: with the column.
+        conllu: write CoNLL-U; otherwise a word, a tab and its label.
+    """
+    if not conllu:
+        return [f"{word}\t{label}" for word, label in zip(words, labels, strict=True)]
+    column, given = label_column(settings), iter(labels)
+    lines = []
+    for line in raw if len(raw) and raw[-1].count("\t") == 9 else _bare_lines(words):
+        fields = line.split("\t")
+        if fields[0].isdigit():
+            fields[column] = next(given)
+        lines.append("\t".join(fields))
+    return lines
+
+
+def _bare_lines(words: Sequence[str]) -> list[str]:
+    return ["\t".join([str(number), word, *"_" * 8]) for number, word in enumerate(words, start=1)]
+
+
 def _blocks(path: Path) -> Iterator[tuple[int, list[str]]]:
     """The lines between blank lines, and the number of the first one."""
     with open_text(path) as stream:
@@ -87,7 +115,8 @@ def _conllu(path: Path, settings: ReadingSettings, labelled: bool) -> Iterator[S
     for first, block in _blocks(path):
         identity = f"{path.as_posix()}:{first}"
         words, labels, joined = [], [], []
-        glued, until = False, 0  # until: the last word of a range such as 1-2, written as one ("don't")
+        # A range such as 1-2 is written as one word ("don't"); what follows its last word, the range tells.
+        glued, until, glued_after = False, 0, False
         for line, text in enumerate(block, start=first):
             if text.startswith("#"):
                 name, _, value = text[1:].partition("=")
@@ -106,13 +135,12 @@ def _conllu(path: Path, settings: ReadingSettings, labelled: bool) -> Iterator[S
             if "." in number:  # an empty node, which does not stand in the text
                 continue
             if "-" in number:
-                until, spaced = int(number.rpartition("-")[2]), "SpaceAfter=No" not in misc
+                until, glued_after = int(number.rpartition("-")[2]), "SpaceAfter=No" in misc
                 continue
             words.append(word)
             labels.append(fields[column])
             joined.append(glued)
-            inside = int(number) < until
-            glued = inside or ("SpaceAfter=No" in misc if int(number) != until else not spaced)
+            glued = glued_after if int(number) == until else int(number) < until or "SpaceAfter=No" in misc
             if labelled and fields[column] == "_":
                 raise UserError(
                     f"the word {word!r} has no label",

@@ -1,6 +1,11 @@
-"""The uses of an encoder: a task is a plain record of functions."""
+"""The uses of an encoder: a class for a sequence or a pair, a label for each word, an answer in a passage.
 
-from bertwright.tasks.classify import CLASSIFY
+To add a task: a file with a class, a line in `TASKS`, and the name in `config.FinetuneRecipe.task`.
+"""
+
+from bertwright.tasks.classify import Classify, Pair
+from bertwright.tasks.qa import QuestionAnswering
+from bertwright.tasks.tag import Tag
 from bertwright.tasks.task import Task
 
-TASKS: dict[str, Task] = {"classify": CLASSIFY}
+TASKS: dict[str, type[Task]] = {"classify": Classify, "tag": Tag, "pair": Pair, "qa": QuestionAnswering}

@@ -1,196 +1,290 @@
-"""A class for a sequence (the lecture's slides 60 and 61: "this is good" -> positive).
+"""A class for a sequence, or for a pair of sequences (the lecture's slides 60, 61, 63: "this is good" -> positive).
 
-The encoder starts from pre-trained weights, the linear layer on it from random ones, and both are trained.
+The encoder starts from pre-trained weights, the linear layer on it from random ones, and both are trained. Instead of
+one class, the label can be any number of classes, or a number.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from bertwright.batches import Batch, Rows, Segments, SpecialTokens, pack
-from bertwright.config import ModelConfig, StartSettings
-from bertwright.corpus import read_rows
+from bertwright.batches import Batch, Rows, Segments, SpecialTokens
+from bertwright.config import ModelConfig
+from bertwright.corpus import Row, read_rows
 from bertwright.errors import UserError
-from bertwright.metrics import classification_metrics, confusion
-from bertwright.model.heads import ClassificationModel
-from bertwright.tasks.task import Example, Task
+from bertwright.metrics import classification_metrics, confusion, multilabel_metrics, regression_metrics
+from bertwright.model.heads import ClassificationModel, EncoderModel
+from bertwright.tasks.task import MOST_WRONG, Example, Task, Window, of_examples, spans
 from bertwright.tokenizer import Tokenizer
 
-MOST_WRONG = 25
-"""How many of the most confident mistakes are kept for the report."""
+PROBLEMS = {
+    "class": "single_label_classification",
+    "classes": "multi_label_classification",
+    "number": "regression",
+}
 
-PREDICTION_BATCH = 64
-"""Sequences that are computed at once in prediction."""
 
+class Classify(Task):
+    """A class, classes or a number for a text.
 
-def read(path: Path, text_column: str, label_column: str | None) -> list[Example]:
-    """Read the examples of a table; without a label column their labels are None.
-
-    Raises:
-        UserError: a column or a label is missing, or there are no examples; with file and line.
+    An example's label is a text (class), a tuple of texts (classes) or a number; its answer is an array: probabilities
+    [C], or the number [1].
     """
-    columns = [text_column] if label_column is None else [text_column, label_column]
-    examples = []
-    for row in read_rows(path, columns):
-        label = row.values[label_column].strip() if label_column is not None else None
-        if label == "":
+
+    loss = "classes"
+
+    @property
+    def text_columns(self) -> list[str]:
+        """The columns of the texts."""
+        return [self.settings.text_column]
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """The metrics of this kind of label."""
+        if self.settings.label_kind == "number":
+            return "pearson", "spearman", "rmse"
+        if self.settings.label_kind == "classes":
+            return "micro_f1", "macro_f1", "exact"
+        return "accuracy", "macro_f1", "matthews", *(("f1",) if len(self.labels) == 2 else ())
+
+    @property
+    def problem(self) -> str:
+        """The problem_type in `transformers`."""
+        return PROBLEMS[self.settings.label_kind]
+
+    def read(self, path: Path, *, labelled: bool = True) -> Iterator[Example]:
+        """Read the rows of a table."""
+        columns = [*self.text_columns, *([self.settings.label_column] if labelled else [])]
+        for row in read_rows(path, columns, self.settings.columns):
+            written = row.values[self.settings.label_column].strip() if labelled else ""
+            if labelled and written in self.settings.ignored_labels:
+                self.ignored += 1
+                continue
+            yield Example(
+                id=row.values.get("id") or str(row.line),
+                file=str(path),
+                line=row.line,
+                texts=tuple(row.values[column] for column in self.text_columns),
+                label=self._label(written, path, row) if labelled else None,
+                columns=row.values,
+            )
+
+    def _label(self, written: str, path: Path, row: Row) -> Any:
+        kind, column = self.settings.label_kind, self.settings.label_column
+        if kind == "classes":
+            parts = (part.strip() for part in written.split(self.settings.label_separator))
+            return tuple(part for part in parts if part)
+        if not written:
             raise UserError(
                 "this example has no label",
-                expected=f"a label in column {label_column!r}",
+                expected=f"a label in column {column!r}",
                 advice="label it or remove the line",
                 file=path,
                 line=row.line,
             )
-        identity = row.values.get("id") or str(row.line)
-        examples.append(Example(identity, row.values[text_column], label, str(path), row.line))
-    return examples
-
-
-def label_names(examples: Sequence[Example]) -> list[str]:
-    """The labels that occur, sorted.
-
-    Raises:
-        UserError: there are fewer than two.
-    """
-    names = sorted({example.label for example in examples if example.label is not None})
-    if len(names) < 2:
-        raise UserError(
-            f"only the label {names} occurs",
-            expected="at least two labels",
-            advice="is data.label_column the right column?",
-            file=examples[0].file if examples else None,
-        )
-    return names
-
-
-def label_numbers(examples: Sequence[Example], labels: list[str]) -> np.ndarray:
-    """The examples' labels as numbers, [S].
-
-    Raises:
-        UserError: a label is not among the known ones; with file and line.
-    """
-    number = {label: index for index, label in enumerate(labels)}
-    for example in examples:
-        if example.label not in number:
+        if kind == "class":
+            return written
+        try:
+            value = float(written)
+        except ValueError:
+            value = float("nan")
+        if not np.isfinite(value):
             raise UserError(
-                f"the label {example.label!r} was not in the training data",
-                expected=f"one of {', '.join(labels[:10])}{' ...' if len(labels) > 10 else ''}",
-                advice="correct the label, or train on data that has it",
-                file=example.file,
-                line=example.line,
+                f"the label {written!r} is no number",
+                expected=f"a number in column {column!r}",
+                advice='mend the line, or set data.label_kind="class"',
+                file=path,
+                line=row.line,
             )
-    return np.array([number[example.label] for example in examples if example.label is not None])
+        return value
+
+    def learn(self, examples: Sequence[Example]) -> None:
+        """The labels that occur, sorted."""
+        kind = self.settings.label_kind
+        if kind == "number":
+            self.labels = [self.settings.label_column]
+            return
+        names = {name for example in examples for name in (example.label if kind == "classes" else (example.label,))}
+        self.labels = sorted(names)
+        if len(self.labels) < (2 if kind == "class" else 1):
+            raise UserError(
+                f"only the label {self.labels} occurs" if self.labels else "no label occurs",
+                expected="at least two labels" if kind == "class" else "labels",
+                advice="is data.label_column the right column?",
+                file=examples[0].file if examples else None,
+            )
+
+    def check(self, examples: Sequence[Example]) -> None:
+        """See that all labels are known."""
+        if self.settings.label_kind == "number":
+            return
+        for example in examples:
+            for label in example.label if self.settings.label_kind == "classes" else (example.label,):
+                if label not in self.labels:
+                    raise unknown_label(label, self.labels, example)
+
+    def windows(
+        self, tokenizer: Tokenizer, special: SpecialTokens, examples: Sequence[Example], length: int
+    ) -> list[Window]:
+        """A window for each example; of longer texts several, next to each other, each with the example's label."""
+        encoded = [tokenizer.encode_batch([example.texts[n] for example in examples]) for n in range(self.num_texts)]
+        number = {label: index for index, label in enumerate(self.labels)}
+        found = []
+        for index, example in enumerate(examples):
+            target = self._target(example, number)
+            pieces = self.pieces(tuple(ids[index] for ids in encoded), length - special.framing(self.num_texts))
+            found += [Window(index, segments, target) for segments in pieces]
+        return found
+
+    @property
+    def num_texts(self) -> int:
+        """Of an example: 1 or 2."""
+        return len(self.text_columns)
+
+    def pieces(self, texts: Segments, room: int) -> list[Segments]:
+        """A text in pieces of at most `room` tokens."""
+        return [(texts[0][begin:end],) for begin, end in spans(len(texts[0]), room)]
+
+    def _target(self, example: Example, number: dict[str, int]) -> Any:
+        if example.label is None:
+            return 0
+        if self.settings.label_kind == "number":
+            return np.float32(example.label)
+        if self.settings.label_kind == "class":
+            return number[example.label]
+        return np.isin(self.labels, example.label).astype(np.float32)
+
+    def model(self, config: ModelConfig, pooling: str) -> EncoderModel:
+        """An encoder with a fresh linear layer on one vector for the sequence."""
+        return ClassificationModel(config, len(self.labels), pooling=pooling)
+
+    def purpose(self, config: ModelConfig, pooling: str) -> str:
+        """A BERT with mean pooling is read by `transformers` as a bare encoder only."""
+        return "encoder" if config.layout == "bert" and pooling == "mean" else "classify"
+
+    def prepare(self, model: EncoderModel, examples: Sequence[Example]) -> None:
+        """A number begins as the mean."""
+        if self.settings.label_kind == "number":
+            assert isinstance(model, ClassificationModel)
+            nn.init.constant_(model.classifier.bias, float(np.mean([example.label for example in examples])))
+
+    def loss_sum(self, logits: Tensor, batch: Batch) -> Tensor:
+        """Cross-entropy of the class or of each class, or the squared error."""
+        kind, wanted = self.settings.label_kind, batch.sequence_labels
+        if kind == "class":
+            return functional.cross_entropy(logits, wanted, reduction="sum")
+        if kind == "classes":
+            return functional.binary_cross_entropy_with_logits(logits, wanted, reduction="sum") / len(self.labels)
+        return functional.mse_loss(logits[:, 0], wanted, reduction="sum")
+
+    def count(self, rows: Rows) -> int:
+        """The number of sequences."""
+        return len(rows.sequence_labels)
+
+    def answers(self, examples: Sequence[Example], windows: Sequence[Window], scores: list[np.ndarray]) -> list[Any]:
+        """Probabilities, or the number, in the mean over the windows of an example."""
+        return [
+            np.mean([self._activated(scores[number]) for number in numbers], axis=0)
+            for numbers in of_examples(windows, len(examples))
+        ]
+
+    def _activated(self, logits: np.ndarray) -> np.ndarray:
+        if self.settings.label_kind == "number":
+            return logits
+        if self.settings.label_kind == "classes":
+            return 1 / (1 + np.exp(-logits.astype(np.float64)))
+        shares = np.exp(logits - logits.max(), dtype=np.float64)
+        return shares / shares.sum()
+
+    def scores(self, examples: Sequence[Example], answers: list[Any]) -> dict[str, Any]:
+        """The metrics, the confusion table, and the most confident mistakes."""
+        given, kind = np.stack(answers), self.settings.label_kind
+        found: dict[str, Any] = {"file": examples[0].file, "examples": len(examples)}
+        if kind == "number":
+            truth = np.array([example.label for example in examples])
+            metrics = regression_metrics(truth, given[:, 0])
+            order = np.argsort(-abs(truth - given[:, 0]), kind="stable")
+            wrong = [self._wrong(examples[n], f"{truth[n]:g}", f"{given[n, 0]:.3g}", None) for n in order[:MOST_WRONG]]
+            return {**found, "metrics": metrics, "most_wrong": wrong}
+        if kind == "classes":
+            truth = np.array([np.isin(self.labels, example.label) for example in examples], dtype=np.int64)
+            metrics = multilabel_metrics(truth, (given > 0.5).astype(np.int64))
+            right = np.where(truth == 1, given, 1 - given).min(axis=1)  # of the label that is most wrong
+            order = [n for n in np.argsort(right, kind="stable") if right[n] < 0.5]
+            wrong = [
+                self._wrong(examples[n], ", ".join(examples[n].label), ", ".join(self._chosen(given[n])), right[n])
+                for n in order[:MOST_WRONG]
+            ]
+            return {**found, "metrics": metrics, "most_wrong": wrong}
+        truth, chosen = np.array([self.labels.index(example.label) for example in examples]), given.argmax(axis=1)
+        right = given[np.arange(len(truth)), truth]
+        order = [n for n in np.argsort(right, kind="stable") if chosen[n] != truth[n]]
+        return {
+            **found,
+            "metrics": classification_metrics(truth, chosen, len(self.labels)),
+            "confusion": confusion(truth, chosen, len(self.labels)),
+            "most_wrong": [
+                self._wrong(examples[n], self.labels[truth[n]], self.labels[chosen[n]], right[n])
+                for n in order[:MOST_WRONG]
+            ],
+        }
+
+    def _wrong(self, example: Example, label: str, predicted: str, probability: Any) -> dict[str, Any]:
+        shown = {"id": example.id, "text": "\n".join(example.texts), "label": label, "predicted": predicted}
+        return {**shown, "probability": None if probability is None else round(float(probability), 4)}
+
+    def _chosen(self, shares: np.ndarray) -> list[str]:
+        return [label for label, share in zip(self.labels, shares, strict=True) if share > 0.5]
+
+    def told(self, example: Example, answer: Any) -> dict[str, Any]:
+        """The most likely label with its probability, the likely ones, or the number; and all probabilities."""
+        del example
+        if self.settings.label_kind == "number":
+            return {"label": round(float(answer[0]), 6)}
+        shares = {label: round(float(share), 6) for label, share in zip(self.labels, answer, strict=True)}
+        if self.settings.label_kind == "classes":
+            return {"label": self.settings.label_separator.join(self._chosen(answer)), "probabilities": shares}
+        best = self.labels[int(answer.argmax())]
+        return {"label": best, "probability": shares[best], "probabilities": shares}
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str], length: int) -> tuple[list[Segments], int]:
-    """Token ids of texts, cut to fit into `length` with [CLS] and [SEP]; and how many were cut."""
-    room = length - 2
-    encoded = tokenizer.encode_batch(list(texts))
-    return [(ids[:room],) for ids in encoded], sum(len(ids) > room for ids in encoded)
+class Pair(Classify):
+    """The same for a pair of texts: does one follow from the other, do they mean the same, how alike are they?"""
+
+    separator = "\t"
+
+    @property
+    def text_columns(self) -> list[str]:
+        """The columns of the two texts."""
+        return [self.settings.text_column, self.settings.second_column]
+
+    def pieces(self, texts: Segments, room: int) -> list[Segments]:
+        """Pairs that fit; where they are too long, each piece of one text with each piece of the other.
+
+        The shorter text is left whole if it takes no more than half of the room.
+        """
+        first, second = texts
+        if len(first) + len(second) <= room:
+            return [texts]
+        shorter = min(len(first), len(second), room // 2)
+        rooms = (shorter, room - shorter) if len(first) <= len(second) else (room - shorter, shorter)
+        return [
+            (first[begin:end], second[start:stop])
+            for begin, end in spans(len(first), max(1, rooms[0]))
+            for start, stop in spans(len(second), max(1, rooms[1]))
+        ]
 
 
-def rows(
-    sequences: Sequence[Segments], labels: np.ndarray, samples: np.ndarray, special: SpecialTokens, length: int
-) -> Rows:
-    """The rows of some examples: `samples` are their numbers."""
-    return pack(
-        [sequences[sample] for sample in samples],
-        special,
-        length=length,
-        sample_ids=samples,
-        sequence_labels=labels[samples],
+def unknown_label(label: str, labels: list[str], example: Example) -> UserError:
+    """What to say of a label that the training data does not have."""
+    return UserError(
+        f"the label {label!r} was not in the training data",
+        expected=f"one of {', '.join(labels[:10])}{' ...' if len(labels) > 10 else ''}",
+        advice="correct the label, or train on data that has it",
+        file=example.file,
+        line=example.line,
     )
-
-
-def losses(forward: Callable[..., Tensor], batch: Batch) -> dict[str, Tensor]:
-    """Summed cross-entropy over the sequences of a batch."""
-    logits = forward(*batch.asked)
-    return {"classes": functional.cross_entropy(logits.float(), batch.sequence_labels, reduction="sum")}
-
-
-def counts(rows: Rows) -> dict[str, int]:
-    """The number of sequences."""
-    return {"classes": len(rows.sequence_labels)}
-
-
-def probabilities(
-    forward: Callable[..., Tensor], sequences: Sequence[Segments], special: SpecialTokens, *, device: torch.device
-) -> np.ndarray:
-    """Class probabilities [S, C], in the order of the sequences.
-
-    Sequences of like length are computed together, in rows just long enough for them.
-    """
-    sizes = np.array([sum(map(len, segments)) + len(segments) + 1 for segments in sequences])
-    order = np.argsort(sizes, kind="stable")
-    result: np.ndarray | None = None
-    with torch.inference_mode():
-        for begin in range(0, len(order), PREDICTION_BATCH):
-            chosen = order[begin : begin + PREDICTION_BATCH]
-            part = pack([sequences[i] for i in chosen], special, length=int(sizes[chosen].max()), sample_ids=chosen)
-            batch = part.batch(device)
-            shares = forward(*batch.asked).float().softmax(dim=-1).cpu().numpy()
-            if result is None:
-                result = np.zeros((len(sequences), shares.shape[1]), dtype=np.float32)
-            result[batch.sample_ids] = shares
-    assert result is not None, "there is nothing to predict"
-    return result
-
-
-def scores(examples: Sequence[Example], shares: np.ndarray, labels: list[str]) -> dict[str, Any]:
-    """The official metrics, the confusion table, and the most confident mistakes.
-
-    Args:
-        examples: labelled ones.
-        shares: [S, C], class probabilities.
-        labels: names of the classes.
-    """
-    truth, predicted = label_numbers(examples, labels), shares.argmax(axis=1)
-    of_truth = shares[np.arange(len(truth)), truth]
-    wrong = [int(index) for index in np.argsort(of_truth, kind="stable") if predicted[index] != truth[index]]
-    return {
-        "file": examples[0].file,
-        "examples": len(examples),
-        "metrics": classification_metrics(truth, predicted, len(labels)),
-        "confusion": confusion(truth, predicted, len(labels)),
-        "most_wrong": [
-            {
-                "id": examples[index].id,
-                "text": examples[index].text,
-                "label": labels[truth[index]],
-                "predicted": labels[predicted[index]],
-                "probability": round(float(of_truth[index]), 4),
-            }
-            for index in wrong[:MOST_WRONG]
-        ],
-    }
-
-
-def model(config: ModelConfig, num_classes: int, pooling: str) -> ClassificationModel:
-    """An encoder with a fresh linear layer."""
-    return ClassificationModel(config, num_classes, pooling=pooling)
-
-
-def purpose(config: ModelConfig, start: StartSettings) -> str:
-    """What the result is read as by `transformers`: a BERT with mean pooling only as a bare encoder."""
-    return "encoder" if config.layout == "bert" and start.pooling == "mean" else "classify"
-
-
-CLASSIFY = Task(
-    read=read,
-    label_names=label_names,
-    label_numbers=label_numbers,
-    encode=encode,
-    model=model,
-    rows=rows,
-    losses=losses,
-    counts=counts,
-    probabilities=probabilities,
-    scores=scores,
-    criterion="accuracy",
-    purpose=purpose,
-)

@@ -1,41 +1,245 @@
-"""What every task is made of."""
+"""What every task is made of: examples, the windows that the model sees of them, and what is asked there.
 
-from collections.abc import Callable, Sequence
+file --read--> examples --windows--> what the model gets --losses--> training
+                                                         --compute--> scores of windows --answers--> answers, metrics
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from bertwright.batches import Rows, Segments
-from bertwright.config import ModelConfig, StartSettings
+from bertwright.batches import IGNORED, Batch, Rows, Segments, SpecialTokens, framed_size, pack
+from bertwright.config import ModelConfig, ReadingSettings
 from bertwright.model.heads import EncoderModel
+from bertwright.tokenizer import Tokenizer
+
+Forward = Callable[..., Tensor]
+
+MOST_WRONG = 25
+"""How many of the most confident mistakes are kept for the report."""
+
+COMPUTED_TOKENS = 4096
+"""Tokens that are computed at once in prediction, about: more are no faster, and take more memory."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Example:
-    """One labelled or unlabelled text."""
+    """One text, or two, with what is right about it or without."""
 
     id: str
-    text: str
-    label: str | None
     file: str
     line: int
+    texts: tuple[str, ...]
+    label: Any = None
+    """What is right, as it stands in the file; None where it is not known."""
+    columns: dict[str, str]
+    """The row of the table that it came from; else empty."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """What distinguishes one task from another: a record of functions; `classify.py` documents their arguments."""
+class Window:
+    """What the model sees at once of an example: all of it, if it is not too long."""
 
-    read: Callable[..., list[Example]]
-    label_names: Callable[[Sequence[Example]], list[str]]
-    label_numbers: Callable[[Sequence[Example], list[str]], np.ndarray]
-    encode: Callable[..., tuple[list[Segments], int]]
-    model: Callable[[ModelConfig, int, str], EncoderModel]
-    rows: Callable[..., Rows]
-    losses: Callable[..., dict[str, Tensor]]
-    counts: Callable[[Rows], dict[str, int]]
-    probabilities: Callable[..., np.ndarray]
-    scores: Callable[..., dict[str, Any]]
-    criterion: str
-    purpose: Callable[[ModelConfig, StartSettings], str]
+    example: int
+    """Number of the example."""
+    segments: Segments
+    target: Any = IGNORED
+    """What is right for the sequence: a class, a number, or a 0 or 1 for each class."""
+    labels: np.ndarray | None = None
+    """What is right for each token, framing tokens included, or IGNORED where nothing is asked."""
+    places: np.ndarray | None = None
+    """For each token that is asked, where it stands in the example: the number of its word, or its characters."""
+
+
+class Task(ABC):
+    """One of the four uses of an encoder.
+
+    Attributes:
+        settings: how examples are read.
+        labels: names of the classes, in the order of their numbers.
+        learnt: what else the training data told; it is saved with the model.
+        notices: what is odd in the data, for people to read.
+        ignored: examples that were left out, since their label is among the ignored ones.
+    """
+
+    loss: str
+    """What the loss is called in the log."""
+    separator: str | None = None
+    """What stands between the texts of an example that is one line."""
+
+    def __init__(
+        self, settings: ReadingSettings, labels: list[str] | None = None, learnt: dict[str, Any] | None = None
+    ) -> None:
+        self.settings = settings
+        self.labels = labels or []
+        self.learnt = learnt or {}
+        self.notices: list[str] = []
+        self.ignored = 0
+
+    @abstractmethod
+    def read(self, path: Path, *, labelled: bool = True) -> Iterator[Example]:
+        """Read examples in a stream.
+
+        Raises:
+            UserError: what is wrong with the file, with the line.
+        """
+
+    @abstractmethod
+    def learn(self, examples: Sequence[Example]) -> None:
+        """Learn from the training examples which labels there are, and what else is to be known.
+
+        Raises:
+            UserError: there is nothing to learn.
+        """
+
+    @abstractmethod
+    def check(self, examples: Sequence[Example]) -> None:
+        """See that the examples have no label that is not known.
+
+        Raises:
+            UserError: one has; with file and line.
+        """
+
+    @abstractmethod
+    def windows(
+        self, tokenizer: Tokenizer, special: SpecialTokens, examples: Sequence[Example], length: int
+    ) -> list[Window]:
+        """The windows of examples, each at most `length` tokens long; those of one example follow each other."""
+
+    @abstractmethod
+    def model(self, config: ModelConfig, pooling: str) -> EncoderModel:
+        """An encoder with a fresh head."""
+
+    @abstractmethod
+    def purpose(self, config: ModelConfig, pooling: str) -> str:
+        """What the model is read as by `transformers`: a key of the architectures of hub.FAMILIES."""
+
+    @abstractmethod
+    def loss_sum(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The loss, summed over what is asked in a batch."""
+
+    @abstractmethod
+    def count(self, rows: Rows) -> int:
+        """How much is asked in rows."""
+
+    @abstractmethod
+    def answers(self, examples: Sequence[Example], windows: Sequence[Window], scores: list[np.ndarray]) -> list[Any]:
+        """An answer for each example, out of the scores of its windows (see `compute`)."""
+
+    @abstractmethod
+    def scores(self, examples: Sequence[Example], answers: list[Any]) -> dict[str, Any]:
+        """The official metrics under "metrics", and what is to be looked at."""
+
+    @abstractmethod
+    def told(self, example: Example, answer: Any) -> dict[str, Any]:
+        """An answer in words, for a row of a table."""
+
+    @property
+    @abstractmethod
+    def metric_names(self) -> tuple[str, ...]:
+        """The metrics that can choose the best checkpoint; the first one does unless another one is asked for."""
+
+    def group(self, example: Example) -> str:
+        """What examples have in common that must not be parted when some are held out."""
+        return "\0".join(example.texts)
+
+    def example(self, *texts: str) -> Example:
+        """An example of these texts, not from a file."""
+        return Example(id="", file="", line=0, texts=texts, columns={})
+
+    @property
+    def problem(self) -> str | None:
+        """Of a classifier: its problem_type in `transformers`."""
+        return None
+
+    def prepare(self, model: EncoderModel, examples: Sequence[Example]) -> None:
+        """Set what a fresh head should begin with."""
+        del model, examples
+
+    def settle(self, examples: Sequence[Example], answers: list[Any]) -> None:
+        """Choose what is to be chosen by the development examples, after training."""
+        del examples, answers
+
+    def trained_on(self, windows: list[Window]) -> list[Window]:
+        """Those windows that training is to see."""
+        return windows
+
+    def losses(self, forward: Forward, batch: Batch) -> dict[str, Tensor]:
+        """The loss of a batch, by its name."""
+        return {self.loss: self.loss_sum(forward(*batch.asked).float(), batch)}
+
+    def counts(self, rows: Rows) -> dict[str, int]:
+        """How much is asked in rows, by the loss's name."""
+        return {self.loss: self.count(rows)}
+
+
+def lay_out(windows: Sequence[Window], special: SpecialTokens, *, length: int, samples: np.ndarray) -> Rows:
+    """Windows in rows of `length` tokens; `samples` are their numbers."""
+    labels = [window.labels for window in windows if window.labels is not None]
+    assert len(labels) in (0, len(windows))
+    return pack(
+        [window.segments for window in windows],
+        special,
+        length=length,
+        sample_ids=samples,
+        sequence_labels=np.array([window.target for window in windows]),
+        labels=labels or None,
+    )
+
+
+def compute(
+    forward: Forward, windows: Sequence[Window], special: SpecialTokens, device: torch.device
+) -> list[np.ndarray]:
+    """The model's scores for each window, float32: [C], or [N, C] where N tokens are asked.
+
+    Windows of like length are computed together, in rows just long enough for them.
+    """
+    sizes = np.array([framed_size(window.segments, special) for window in windows], dtype=np.int64)
+    scores: list[np.ndarray] = [np.empty(0)] * len(windows)
+    order, begin = np.argsort(-sizes, kind="stable"), 0
+    with torch.inference_mode():
+        while begin < len(order):
+            length = int(sizes[order[begin]])
+            chosen = order[begin : begin + max(1, COMPUTED_TOKENS // length)]
+            begin += len(chosen)
+            rows = lay_out([windows[number] for number in chosen], special, length=length, samples=chosen)
+            found = forward(*rows.batch(device).asked).float().cpu().numpy()
+            if windows[chosen[0]].labels is not None:  # the asked tokens stand in the order of their sequences
+                asked = rows.sequence_ids.ravel()[np.flatnonzero(rows.labels != IGNORED)]
+                found = np.split(found, np.searchsorted(asked, np.arange(2, len(chosen) + 1)))
+            for number, each in zip(rows.sample_ids, found, strict=True):
+                scores[number] = each
+    return scores
+
+
+def spans(size: int, room: int, overlap: int = 0) -> list[tuple[int, int]]:
+    """Where the windows of a text of `size` tokens begin and end, if `room` of them fit into one.
+
+    Each overlaps with the one before by `overlap` tokens at least, and the last one is as long as the others, so that
+    its tokens, too, have a context.
+    """
+    assert 0 <= overlap < room
+    if size <= room:
+        return [(0, size)]
+    begins = [*range(0, size - room, room - overlap), size - room]
+    return [(begin, begin + room) for begin in begins]
+
+
+def of_examples(windows: Sequence[Window], count: int) -> list[list[int]]:
+    """The numbers of the windows of each of `count` examples."""
+    found: list[list[int]] = [[] for _ in range(count)]
+    for number, window in enumerate(windows):
+        found[window.example].append(number)
+    return found
+
+
+def num_windowed(windows: Sequence[Window]) -> int:
+    """How many examples are longer than the model reads at once."""
+    _, counts = np.unique([window.example for window in windows], return_counts=True)
+    return int((counts > 1).sum())

@@ -1,0 +1,133 @@
+"""Answers in files, one example after the other: tables, lines with labels in their place, SQuAD's predictions."""
+
+import codecs
+import csv
+import io
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from bertwright.corpus.tagged import relabelled
+from bertwright.errors import UserError
+from bertwright.run import atomic_file
+from bertwright.tasks.qa import QuestionAnswering
+from bertwright.tasks.tag import Sentence, Tag
+from bertwright.tasks.task import Example, Task
+
+TABLES = (".csv", ".tsv", ".jsonl")
+
+Write = Callable[[Example, Any], None]
+"""Told an example and its answer."""
+
+
+class _Text(Protocol):
+    """What text can be written to."""
+
+    def write(self, text: str, /) -> Any:
+        """Append a text."""
+
+
+@contextmanager
+def answers_in(target: str, task: Task) -> Iterator[Write]:
+    """A function that writes an answer, in a form that the target's suffix tells; the file appears when it is whole.
+
+    .csv, .tsv: the example's columns and the answer's (lists of words separated by spaces, nested values left out).
+    .jsonl: the same with all values. "-": jsonl on standard output. .conllu, .conll: the sentences with the labels in
+    their column (tag). .json: {id: answer}, which SQuAD's scorer reads (qa).
+
+    Raises:
+        UserError: the suffix names no such form, or the format cannot hold a value.
+    """
+    if target == "-":
+        yield lambda example, answer: _write_object(sys.stdout, {**example.columns, **task.told(example, answer)})
+        return
+    path = Path(target)
+    more = {Tag: (".conllu", ".conll"), QuestionAnswering: (".json",)}.get(type(task), ())
+    if path.suffix not in (*TABLES, *more):
+        raise UserError(
+            f"cannot write {path.suffix or 'a file without suffix'}",
+            expected=" or ".join((*TABLES, *more)),
+            advice="name the output so, or - for jsonl on standard output",
+            file=path,
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_file(path) as raw:
+        file = codecs.getwriter("utf-8")(raw)
+        if path.suffix == ".json":
+            predictions: dict[str, str] = {}
+            yield lambda example, answer: predictions.update({example.id: task.told(example, answer)["answer"]})
+            file.write(json.dumps(predictions, ensure_ascii=False, indent=1) + "\n")
+        elif path.suffix in more:
+            yield lambda example, answer: _write_lines(file, path, task, example, answer)
+        elif path.suffix == ".jsonl":
+            yield lambda example, answer: _write_object(file, {**example.columns, **task.told(example, answer)})
+        else:
+            write = _table_writer(file, path)
+            yield lambda example, answer: write({**example.columns, **_flat(task.told(example, answer))})
+
+
+def _write_lines(file: _Text, path: Path, task: Task, example: Example, answer: Any) -> None:
+    assert isinstance(example, Sentence)
+    lines = relabelled(example.raw, example.texts, answer.labels, task.settings, conllu=path.suffix == ".conllu")
+    file.write("\n".join(lines) + "\n\n")
+
+
+def _flat(told: dict[str, Any]) -> dict[str, Any]:
+    """What a table can hold."""
+    found = {}
+    for name, value in told.items():
+        if isinstance(value, list) and all(isinstance(each, str) for each in value) and name != "alternatives":
+            found[name] = " ".join(value)
+        elif not isinstance(value, list | dict):
+            found[name] = value
+    return found
+
+
+def _write_object(file: _Text, row: dict[str, Any]) -> None:
+    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+def _table_writer(file: _Text, path: Path) -> Callable[[dict[str, Any]], None]:
+    """A function that writes one row of a table; the first row gives the columns."""
+    write_line = _write_csv if path.suffix == ".csv" else _write_tsv
+    columns: list[str] = []
+    count = 0
+
+    def write(row: dict[str, Any]) -> None:
+        nonlocal count
+        count += 1
+        if not columns:
+            columns.extend(row)
+            write_line(file, columns, path, count)
+        if set(row) != set(columns):
+            raise UserError(
+                f"row {count} has other columns than the first one: {', '.join(sorted(set(row) ^ set(columns)))}",
+                expected="the same columns in every row of a table",
+                advice="write .jsonl, where every row has its own",
+                file=path,
+            )
+        write_line(file, [str(row[column]) for column in columns], path, count)
+
+    return write
+
+
+def _write_csv(file: _Text, values: list[str], _path: Path, _row: int) -> None:
+    line = io.StringIO(newline="")
+    csv.writer(line).writerow(values)  # the row ends in \r\n: else Python before 3.13 would not quote a value with \r
+    file.write(line.getvalue().removesuffix("\r\n") + "\n")
+
+
+def _write_tsv(file: _Text, values: list[str], path: Path, row: int) -> None:
+    """Write values between tabs; nothing is quoted, as nothing is when a tsv file is read."""
+    for value in values:
+        if any(character in value for character in "\t\n\r"):
+            raise UserError(
+                f"row {row} holds a tab or a line break in {value[:40]!r}, which a tsv file cannot hold",
+                expected="values of one line without tabs",
+                advice="write .csv or .jsonl instead",
+                file=path,
+            )
+    file.write("\t".join(values) + "\n")

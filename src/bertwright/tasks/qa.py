@@ -1,0 +1,379 @@
+"""An answer in a passage (the lecture's slides 65 to 68): where does it begin, and where does it end?
+
+The start vector and the end vector are multiplied with the vectors of the passage's tokens; a softmax over them says
+where the answer begins, another one where it ends. A passage that does not answer begins and ends its answer at [CLS]
+(Devlin et al. 2019, section 4.3). Answers are cut from the text itself, by characters.
+"""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bertwright.batches import IGNORED, Batch, Rows, SpecialTokens
+from bertwright.config import ModelConfig
+from bertwright.corpus.questions import line_of, questions
+from bertwright.edges import is_chinese
+from bertwright.errors import UserError
+from bertwright.metrics import answer_metrics, chinese_f1, squad_f1
+from bertwright.model.heads import EncoderModel, TokenModel
+from bertwright.tasks.task import MOST_WRONG, Example, Task, Window, of_examples, spans
+from bertwright.tokenizer import Tokenizer
+
+ASKED, BEGIN, END = 0, 1, 2
+"""Labels of tokens: they are asked; the answer begins there; it ends there; both are 3."""
+
+LONGEST_QUESTION = 64
+"""Tokens of a question that are read, at most, and a third of the window."""
+
+STRIDE_SHARE = 1 / 3
+"""Of a window, that the next one shares with it, at most: more than almost all answers are long."""
+
+CANDIDATES = 20
+"""Best beginnings, and best ends, that are tried with each other."""
+
+NO_ANSWER = (0, 0)
+"""The characters of no answer."""
+
+ALTERNATIVES = 3
+"""Answers that are told."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answers to a question, the best first: characters of the passage, and their scores."""
+
+    spans: list[tuple[int, int]]
+    scores: list[float]
+    missing: float
+    """The score of no answer; comparable with theirs."""
+
+
+class QuestionAnswering(Task):
+    """An answer in a passage.
+
+    texts are the question and the passage; the label is a tuple of (answer, first character), empty where the passage
+    does not answer.
+    """
+
+    loss = "answer"
+    separator = "\t"
+
+    def read(self, path: Path, *, labelled: bool = True) -> Iterator[Example]:
+        """Read questions in the format of SQuAD."""
+        for question in questions(path, labelled=labelled):
+            label = question.answers
+            if label is not None:
+                label = tuple(self._placed(path, question.id, question.context, *answer) for answer in label)
+            yield Example(
+                id=question.id,
+                file=str(path),
+                line=1,
+                texts=(question.text, question.context),
+                label=label,
+                columns={},
+            )
+
+    def _placed(self, path: Path, identity: str, context: str, text: str, begin: int) -> tuple[str, int]:
+        """An answer with the place where it stands: the nearest one to that which the file gives; -1 if nowhere."""
+        if begin >= 0 and context[begin : begin + len(text)] == text:
+            return text, begin
+        places = [place for place in range(len(context)) if context.startswith(text, place)] if text.strip() else []
+        found = min(places, key=lambda place: abs(place - begin), default=-1)
+        told = f"it is taken at {found}" if places else "it stands nowhere there, and is not learnt from"
+        self.notices.append(
+            f"{path}:{line_of(path, identity)}: the answer {text[:40]!r} of question {identity} does not stand at "
+            f"character {begin} of its passage; {told}"
+        )
+        return text, found
+
+    def learn(self, examples: Sequence[Example]) -> None:
+        """Whether there are questions without an answer, and in which unit answers are compared."""
+        if not any(begin >= 0 for example in examples for _, begin in example.label):
+            raise UserError(
+                "no question has an answer in its passage",
+                file=examples[0].file if examples else None,
+                expected="answers with their places",
+                advice="check the training file",
+            )
+        contexts = "".join(example.texts[1][:200] for example in examples[:500])
+        self.learnt["missing"] = any(not example.label for example in examples)
+        self.learnt["characters"] = sum(map(is_chinese, contexts)) > len(contexts) / 2
+        self.learnt["longest"] = 0
+        self.learnt["threshold"] = 0.0
+
+    @property
+    def metric_names(self) -> tuple[str, ...]:
+        """F1 and exact match."""
+        return "f1", "exact"
+
+    def group(self, example: Example) -> str:
+        """The passage: questions on it are not parted."""
+        return example.texts[1]
+
+    def check(self, examples: Sequence[Example]) -> None:
+        """A passage that does not answer can be learnt only where the training data has some."""
+        without = sum(not example.label for example in examples)
+        if without and not self.learnt["missing"]:
+            self.notices.append(
+                f"{examples[0].file}: {without:,} questions have no answer in their passage, but none of the training "
+                "data: the model always answers"
+            )
+
+    def windows(
+        self, tokenizer: Tokenizer, special: SpecialTokens, examples: Sequence[Example], length: int
+    ) -> list[Window]:
+        """The question and a part of the passage in each window; parts overlap by a third."""
+        asked = tokenizer.encode_batch([example.texts[0] for example in examples])
+        contexts = list(dict.fromkeys(example.texts[1] for example in examples))
+        encoded = dict(zip(contexts, tokenizer.encode_batch_with_offsets(contexts), strict=True))
+        found, limit = [], min(LONGEST_QUESTION, length // 3)
+        if cut := sum(len(question) > limit for question in asked):
+            self.notices.append(f"{cut:,} questions have more than {limit} tokens; what stands after them is not read")
+        for index, (example, question) in enumerate(zip(examples, asked, strict=True)):
+            ids, places = encoded[example.texts[1]]
+            kept = question[:limit]
+            room = length - special.framing(2) - len(kept)
+            before = 1 + len(kept) + special.between
+            wanted = self._tokens_of_answer(example, places)
+            for begin, end in spans(len(ids), room, int(room * STRIDE_SHARE)):
+                labels = np.full(before + end - begin + 1, IGNORED, dtype=np.int32)
+                labels[before:-1] = ASKED
+                offsets = places[begin:end]
+                if self.learnt["missing"]:
+                    labels[0] = ASKED
+                    offsets = np.concatenate([[NO_ANSWER], offsets])
+                inside = wanted is not None and begin <= wanted[0] and wanted[1] < end
+                if wanted is not None and inside:
+                    labels[before + wanted[0] - begin] += BEGIN
+                    labels[before + wanted[1] - begin] += END
+                elif self.learnt["missing"] and example.label is not None:
+                    labels[0] = BEGIN + END
+                found.append(Window(index, (kept, ids[begin:end]), labels=labels, places=offsets))
+        return found
+
+    def _tokens_of_answer(self, example: Example, places: np.ndarray) -> tuple[int, int] | None:
+        """The first and the last token of the first answer that stands in the passage."""
+        for text, begin in example.label or ():
+            if begin < 0:
+                continue
+            end = begin + len(text)
+            covered = np.flatnonzero((places[:, 1] > begin) & (places[:, 0] < end))
+            if len(covered):
+                return int(covered[0]), int(covered[-1])
+        return None
+
+    def trained_on(self, windows: list[Window]) -> list[Window]:
+        """Windows with an answer; where there are questions without one, a window without it answers that, too.
+
+        The longest answer among them is the longest that is ever given.
+        """
+        found = []
+        for window in windows:
+            assert window.labels is not None
+            begins, ends = np.flatnonzero(window.labels & BEGIN), np.flatnonzero(window.labels & END)
+            if len(begins):
+                self.learnt["longest"] = max(self.learnt["longest"], int(ends[0] - begins[0]) + 1)
+                found.append(window)
+        return found
+
+    def model(self, config: ModelConfig, pooling: str) -> EncoderModel:
+        """An encoder with a start vector and an end vector."""
+        del pooling
+        return TokenModel(config, 2)
+
+    def purpose(self, config: ModelConfig, pooling: str) -> str:
+        """A model that answers questions."""
+        del config, pooling
+        return "qa"
+
+    def loss_sum(self, logits: Tensor, batch: Batch) -> Tensor:
+        """The mean of both cross-entropies, over the tokens of each sequence, summed over sequences."""
+        owner = batch.sequence_ids.flatten()[batch.masked_positions] - 1
+        shares = within_sequences(logits, owner, len(batch.sequence_starts))
+        begins, ends = (batch.labels & BEGIN) > 0, (batch.labels & END) > 0
+        return -(shares[:, 0][begins].sum() + shares[:, 1][ends].sum()) / 2
+
+    def count(self, rows: Rows) -> int:
+        """The number of sequences."""
+        return len(rows.sequence_starts)
+
+    def answers(self, examples: Sequence[Example], windows: Sequence[Window], scores: list[np.ndarray]) -> list[Any]:
+        """The best answers over all windows of each question."""
+        found = []
+        for example, numbers in zip(examples, of_examples(windows, len(examples)), strict=True):
+            candidates: dict[tuple[int, int], float] = {}
+            missing = float("inf")
+            for number in numbers:
+                window, logits = windows[number], scores[number]
+                assert window.places is not None
+                places = window.places
+                if self.learnt["missing"]:  # the first one asked is [CLS]
+                    missing = min(missing, float(logits[0].sum()))
+                    logits, places = logits[1:], places[1:]
+                for score, begin, end in best_spans(logits, self.learnt["longest"]):
+                    cut = cut_out(example.texts[1], int(places[begin, 0]), int(places[end, 1]))
+                    candidates[cut] = max(score, candidates.get(cut, -np.inf))
+            ranked = sorted(candidates.items(), key=lambda each: (-each[1], each[0]))[:CANDIDATES]
+            spans_, values = [span for span, _ in ranked], [score for _, score in ranked]
+            found.append(Answer(spans_ or [NO_ANSWER], values or [0.0], missing if self.learnt["missing"] else -np.inf))
+        return found
+
+    def _text(self, example: Example, answer: Answer) -> str:
+        """The best answer, or "" if no answer is better."""
+        begin, end = answer.spans[0]
+        return "" if answer.missing - answer.scores[0] > self.learnt["threshold"] else example.texts[1][begin:end]
+
+    def settle(self, examples: Sequence[Example], answers: list[Any]) -> None:
+        """The threshold by which no answer must be better: that which gives the highest F1."""
+        if not self.learnt["missing"]:
+            return
+        f1_of = chinese_f1 if self.learnt["characters"] else squad_f1
+        margins = np.array([answer.missing - answer.scores[0] for answer in answers])
+        gains = np.array(  # of answering, over not answering
+            [
+                max((f1_of(text, example.texts[1][slice(*answer.spans[0])]) for text, _ in example.label), default=0.0)
+                - float(not example.label)
+                for example, answer in zip(examples, answers, strict=True)
+            ]
+        )
+        order = np.argsort(margins, kind="stable")
+        reached = np.concatenate([[0.0], np.cumsum(gains[order])])
+        best = int(reached.argmax())
+        sorted_margins = margins[order]
+        if best == 0:
+            self.learnt["threshold"] = float(sorted_margins[0] - 1.0)
+        elif best == len(order):
+            self.learnt["threshold"] = float(sorted_margins[-1] + 1.0)
+        else:
+            self.learnt["threshold"] = float((sorted_margins[best - 1] + sorted_margins[best]) / 2)
+
+    def scores(self, examples: Sequence[Example], answers: list[Any]) -> dict[str, Any]:
+        """F1 and exact match; where there are questions without an answer, those of both kinds by themselves."""
+        truth = [[text for text, _ in example.label] for example in examples]
+        given = [self._text(example, answer) for example, answer in zip(examples, answers, strict=True)]
+        characters = self.learnt["characters"]
+        metrics = answer_metrics(truth, given, characters=characters)
+        for name, kind in (("with_answer", True), ("without_answer", False)):
+            chosen = [number for number, texts in enumerate(truth) if bool(texts) == kind]
+            if self.learnt["missing"] and chosen:
+                part = answer_metrics([truth[n] for n in chosen], [given[n] for n in chosen], characters=characters)
+                metrics |= {f"{name}_{metric}": value for metric, value in part.items()}
+        f1_of = chinese_f1 if characters else squad_f1
+        quality = [
+            max(f1_of(text, answer) for text in texts or [""]) for texts, answer in zip(truth, given, strict=True)
+        ]
+        sure = [answer.scores[0] for answer in answers]
+        wrong = sorted((n for n, value in enumerate(quality) if value == 0), key=lambda n: -sure[n])
+        return {
+            "file": examples[0].file,
+            "examples": len(examples),
+            "unit": "characters" if characters else "words",
+            "metrics": metrics,
+            "most_wrong": [
+                {
+                    "id": examples[n].id,
+                    "text": examples[n].texts[0],
+                    "label": " / ".join(dict.fromkeys(truth[n])) or "no answer",
+                    "predicted": given[n] or "no answer",
+                    "probability": None,
+                }
+                for n in wrong[:MOST_WRONG]
+            ],
+        }
+
+    def told(self, example: Example, answer: Any) -> dict[str, Any]:
+        """The answer with its place, and the next best ones."""
+        text = self._text(example, answer)
+        begin, end = answer.spans[0] if text else NO_ANSWER
+        return {
+            "id": example.id,
+            "question": example.texts[0],
+            "answer": text,
+            "begin": begin,
+            "end": end,
+            "score": round(answer.scores[0], 4),
+            "alternatives": [example.texts[1][slice(*span)] for span in answer.spans[1 : 1 + ALTERNATIVES]],
+        }
+
+
+def within_sequences(scores: Tensor, owner: Tensor, num_sequences: int) -> Tensor:
+    """The logarithm of a softmax over the tokens of each sequence.
+
+    Args:
+        scores: [N, C], of tokens.
+        owner: [N], the number of each token's sequence.
+        num_sequences: S.
+
+    Returns:
+        [N, C].
+    """
+    index = owner[:, None].expand_as(scores)
+    empty = scores.new_full((num_sequences, scores.shape[1]), float("-inf"))
+    highest = empty.scatter_reduce(0, index, scores.detach(), "amax")
+    lowered = scores - highest.gather(0, index)
+    sums = torch.zeros_like(empty).scatter_add(0, index, lowered.exp())
+    return lowered - sums.gather(0, index).log()
+
+
+def best_spans(logits: np.ndarray, longest: int) -> list[tuple[float, int, int]]:
+    """The best pairs of a beginning and an end, as (score, beginning, end), the best one first.
+
+    None ends before it begins, and none is longer than `longest` tokens; the very best one is always among them.
+
+    Args:
+        logits: [N, 2], of tokens in a row.
+        longest: tokens.
+    """
+    begins, ends = logits[:, 0].astype(np.float64), logits[:, 1].astype(np.float64)
+    best_of: list[tuple[float, int, int]] = []
+    for begin in np.argsort(-begins, kind="stable")[:CANDIDATES].tolist():
+        reach = ends[begin : begin + max(1, longest)]
+        best_ends = np.argsort(-reach, kind="stable")[:CANDIDATES].tolist()
+        best_of += [(float(begins[begin] + reach[end]), begin, begin + end) for end in best_ends]
+    if len(begins) > CANDIDATES:  # a worse beginning with the best end that it reaches may still be the best pair
+        padded = np.concatenate([ends, np.full(max(1, longest) - 1, -np.inf)])
+        reached = np.lib.stride_tricks.sliding_window_view(padded, max(1, longest))
+        begin = int((begins + reached.max(axis=1)).argmax())
+        end = begin + int(reached[begin].argmax())
+        best_of.append((float(begins[begin] + ends[end]), begin, end))
+    return sorted(set(best_of), key=lambda each: (-each[0], each[1:]))[:CANDIDATES]
+
+
+def cut_out(text: str, begin: int, end: int) -> tuple[int, int]:
+    """The characters from begin to end, without white space round them, and without half a character as people see it.
+
+    A token can end between a letter and the mark on it, or within an emoji that is several characters.
+    """
+    while begin < end and text[begin].isspace():
+        begin += 1
+    while end > begin and text[end - 1].isspace():
+        end -= 1
+    while 0 < begin < len(text) and _goes_on(text, begin):
+        begin -= 1
+    while 0 < end < len(text) and _goes_on(text, end):
+        end += 1
+    return begin, end
+
+
+def _goes_on(text: str, place: int) -> bool:
+    """Whether the character at a place belongs to the one before it: marks, joiners, modifiers of emoji, jamo."""
+    character, before = text[place], text[place - 1]
+    if unicodedata.category(character)[0] == "M" or character == "\u200d" or "\U0001f3fb" <= character <= "\U0001f3ff":
+        return True
+    if before == "\u200d" and unicodedata.category(character) == "So":
+        return True
+    if "\u1160" <= character <= "\u11ff" and "\u1100" <= before <= "\u11ff":  # a vowel or final after a Korean letter
+        return True
+    flag = "\U0001f1e6" <= character <= "\U0001f1ff"  # two letters make a flag: the second of an even number of them
+    if flag and "\U0001f1e6" <= before <= "\U0001f1ff":
+        run = 0
+        while run < place and "\U0001f1e6" <= text[place - 1 - run] <= "\U0001f1ff":
+            run += 1
+        return run % 2 == 1
+    return False
