@@ -309,8 +309,8 @@ def test_a_damaged_training_state(trained: Path, pretraining: Path) -> None:
 
 def test_the_wrong_kind_of_model(trained: Path, tmp_path: Path) -> None:
     table, output, run = trained / "test.csv", tmp_path / "o.csv", trained / "finetuned"
-    refused(call("predict", trained / "pretrained", "--input", table, "--output", output), "this model has no labels")
-    refused(call("evaluate", trained / "pretrained", "--data", table), "this model has no labels")
+    refused(call("predict", trained / "pretrained", "--input", table, "--output", output), "this model has no task")
+    refused(call("evaluate", trained / "pretrained", "--data", table), "this model has no task")
     refused(call("fill", trained / "finetuned", "很[MASK]"), "the checkpoint has no weights for token_bias")
     refused(call("predict", trained / "store", "--input", table, "--output", output), "this is no checkpoint")
     refused(call("fill", tmp_path / "nowhere", "很[MASK]"), f"{tmp_path / 'nowhere'}: this is no checkpoint")

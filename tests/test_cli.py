@@ -111,7 +111,7 @@ def test_json_comes_last_on_standard_output(trained: Path, recipes: dict[str, Pa
         "pretrain": ([recipes["pretrain"]], {"first_loss", "best"}, "the report: "),
         "finetune": ([recipes["finetune"]], {"labels", "development", "test"}, "test: 32 examples"),
         "evaluate": ([tmp_path / "evaluated", "--data", test], {"metrics", "confusion"}, "accuracy"),
-        "predict": ([runs[1], "--input", test, "--output", answers], {"rows"}, "32 rows predicted, 0 of them cut"),
+        "predict": ([runs[1], "--input", test, "--output", answers], {"examples"}, "32 examples answered"),
         "fill": ([runs[0], "很[MASK]", "[MASK]差[MASK]"], {"texts"}, "很[MASK]  mask 1"),
         "inspect": ([runs[0]], {"kind", "steps"}, "checkpoints"),
     }
@@ -145,7 +145,7 @@ def test_json_comes_after_the_answers(trained: Path) -> None:
     words = ("predict", trained / "finetuned", "--input", "-", "--output", "-", "--json")
     *rows, last = (json.loads(line) for line in call(*words, stdin="很好\n很差\n".encode()).out.splitlines())
     assert [row["text"] for row in rows] == ["很好", "很差"]
-    assert last == {"rows": 2, "truncated": 0, "output": "-"}
+    assert last == {"examples": 2, "windowed": 0, "output": "-"}
 
 
 def test_a_mistake_prints_no_json(tmp_path: Path) -> None:

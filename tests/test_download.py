@@ -15,7 +15,7 @@ import pytest
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 
-SCRIPT = "import sys; from bertwright.predict import fill; print(fill(sys.argv[1], ['这本书[MASK]好'])[0]['text'])"
+SCRIPT = "import sys; from bertwright.fill import fill; print(fill(sys.argv[1], ['这本书[MASK]好'])[0]['text'])"
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -62,8 +62,9 @@ def test_it_learns(trained: Path) -> None:
 
 def test_results_have_the_keys_that_the_report_reads(trained: Path) -> None:
     result = read_json(trained / "finetuned" / "results" / "finetune.json")
-    keys = ("labels", "best_step", "steps", "seconds", "num_truncated", "overlaps", "examples", "development", "test")
-    assert set(result) == {"kind", "start", *keys}
+    counts = ("examples", "num_windowed", "num_ignored", "overlaps", "overlaps_dropped", "notices")
+    keys = ("labels", "metric", "best_step", "steps", "seconds", "development", "test")
+    assert set(result) == {"kind", "start", *counts, *keys}
     assert result["kind"] == "classify"
     assert set(result["start"]) == {"checkpoint", "weights", "fresh"}
     assert result["start"]["fresh"] == ["classifier.weight", "classifier.bias"]
@@ -73,7 +74,7 @@ def test_results_have_the_keys_that_the_report_reads(trained: Path) -> None:
     for side in ("development", "test"):
         scores = result[side]
         assert set(scores) == {"file", "examples", "metrics", "confusion", "most_wrong"}
-        assert set(scores["metrics"]) == {"accuracy", "macro_f1"}
+        assert set(scores["metrics"]) == {"accuracy", "macro_f1", "f1", "matthews"}
         assert np.sum(scores["confusion"]) == scores["examples"] == 32
         assert np.trace(scores["confusion"]) == round(32 * scores["metrics"]["accuracy"])
 
@@ -216,7 +217,7 @@ def test_labels_are_checked_before_anything_is_loaded(trained: Path, tmp_path: P
         finetune(settings)
 
 
-def test_overlaps_and_cut_texts_are_told(trained: Path, tmp_path: Path) -> None:
+def test_overlaps_and_long_texts_are_told(trained: Path, tmp_path: Path) -> None:
     known = texts(trained / "train.csv")[:3]
     other = tmp_path / "other.csv"
     lines = [f"{text},positive" for text in [*known, "从未见过", "早餐很好" * 20]]
@@ -227,10 +228,16 @@ def test_overlaps_and_cut_texts_are_told(trained: Path, tmp_path: Path) -> None:
     assert answer.code == 0, answer.err
     result = json.loads(answer.out)
     assert result["overlaps"] == {"development": 3, "test": 0}
-    assert result["num_truncated"] == {"train": 0, "development": 1, "test": 0}
-    assert "3 of the 5 development texts stand in the training data too" in answer.err
-    assert "1 of the 5 development texts were cut" in answer.err
-    assert "test texts" not in answer.err
+    assert result["num_windowed"] == {"train": 0, "development": 1, "test": 0}
+    assert result["examples"]["development"] == 2
+    assert "development: 3 examples stand in the training data too, and were left out" in answer.err
+    assert "development: 1 examples are longer than the model reads at once" in answer.err
+    assert "test: 3 examples" not in answer.err
+    kept = call(
+        "finetune", path, f"run={tmp_path}/kept", f"data.development={other}", "data.drop_overlaps=false", "--json"
+    )
+    assert json.loads(kept.out)["examples"]["development"] == 5
+    assert "which flatters the score" in kept.err
 
 
 def test_a_length_beyond_the_positions(trained: Path, tmp_path: Path) -> None:
@@ -279,7 +286,7 @@ def test_transformers_reads_the_classifier(trained: Path, by_first_token: Path) 
     predictor = Predictor.load(by_first_token)
     ours = torch.stack([our_logits(predictor, text) for text in reviews])
     torch.testing.assert_close(ours, logits, atol=1e-4, rtol=0)
-    shares = predictor.probabilities(reviews)
+    shares = np.stack(predictor.answers([predictor.task.example(text) for text in reviews]))
     np.testing.assert_allclose(shares, logits.softmax(dim=-1).numpy(), atol=1e-4)
 
 

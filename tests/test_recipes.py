@@ -1,12 +1,14 @@
 """Every recipe is parsed, says in its head what it is, and trains for two steps on stand-in data."""
 
+import json
+import random
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from bertwright.config import FinetuneRecipe, PretrainRecipe
+from bertwright.config import ExamplesSettings, FinetuneRecipe, PretrainRecipe
 from bertwright.finetune import finetune
 from bertwright.pretrain import pretrain
 from bertwright.recipe import parse
@@ -35,9 +37,12 @@ def test_a_recipe_runs(path: Path, reviews: Path, tmp_path: Path) -> None:
     values |= {"run": str(tmp_path / "run"), "train": shrink(values["train"])}
     if "task" in values:
         checkpoint = small_checkpoint(reviews, tmp_path)
-        files = {side: str(reviews / f"{side}.csv") for side in ("train", "development")}
-        values |= {"data": files, "start": {**values["start"], "checkpoint": str(checkpoint)}}
+        data = values["data"]
+        for number, side in enumerate(side for side in ("train", "development", "test") if side in data):
+            data[side] = str(write_examples(tmp_path, values["task"], data, side, number))
+        values |= {"start": {**values["start"], "checkpoint": str(checkpoint)}}
         result = finetune(parse(FinetuneRecipe, values))
+        assert result["examples"]["train"] > 20
     else:
         result = pretrain(parse(PretrainRecipe, stand_in(values, reviews, tmp_path)))
     assert result["steps"] == 2
@@ -55,6 +60,47 @@ def stand_in(values: dict[str, Any], reviews: Path, folder: Path) -> dict[str, A
 
 def small_checkpoint(reviews: Path, folder: Path) -> Path:
     """A checkpoint after two steps."""
-    values = {"run": str(folder / "start"), "corpus": {}, "model": {"max_length": 128}, "train": SHRUNKEN}
+    values = {"run": str(folder / "start"), "corpus": {}, "model": {"max_length": 512}, "train": SHRUNKEN}
     pretrain(parse(PretrainRecipe, stand_in(values, reviews, folder)))
     return folder / "start" / "best"
+
+
+def write_examples(folder: Path, task: str, data: dict[str, Any], side: str, seed: int) -> Path:
+    """Generated examples in the format that a recipe reads, in files of the same suffix."""
+    settings = ExamplesSettings.model_validate(data)
+    draw = random.Random(seed)
+    path = folder / f"{side}{Path(data[side]).suffix}"
+    sentences = [draw.choices("今天天气很好我们去公园散步", k=draw.randint(4, 9)) for _ in range(40)]
+    if task == "qa":
+        paragraphs = [
+            {"context": "".join(words), "qas": [{"id": str(n), "question": "哪里", "answers": [_answer(words)]}]}
+            for n, words in enumerate(sentences)
+        ]
+        lines = [json.dumps({"data": [{"paragraphs": paragraphs}]})]
+    elif task == "tag" and path.suffix == ".conllu":
+        lines = []
+        for words in sentences:
+            for number, word in enumerate(words, start=1):
+                lines.append("\t".join([str(number), word, "_", "NOUN" if word in "天园" else "VERB", *"_" * 6]))
+            lines.append("")
+    else:
+        rows = []
+        for number, words in enumerate(sentences):
+            labelled = (
+                " ".join("B-LOC" if word == "园" else "O" for word in words) if task == "tag" else str(number % 2)
+            )
+            row = {settings.text_column: " ".join(words), settings.label_column: labelled}
+            rows.append(row | ({settings.second_column: "".join(reversed(words))} if task == "pair" else {}))
+        if path.suffix == ".json":
+            lines = [json.dumps(row) for row in rows]
+        else:
+            separator = "," if path.suffix == ".csv" else "\t"
+            names = settings.columns or list(rows[0])
+            lines = [] if settings.columns else [separator.join(names)]
+            lines += [separator.join(row[name] for name in names) for row in rows]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def _answer(words: list[str]) -> dict[str, Any]:
+    return {"text": "".join(words[1:3]), "answer_start": 1}

@@ -108,6 +108,12 @@ def computing_in(model: nn.Module, dtype: torch.dtype) -> Callable[..., Any]:
     return forward
 
 
+def has_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 in hardware: without that it is many times slower than float32."""
+    found = torch.cpu.get_capabilities()
+    return any(found.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
+
+
 def cast_weights(model: nn.Module, dtype: torch.dtype) -> None:
     """Cast the weights of a model that is not trained any more, embedding tables left out (see Encoder)."""
     for name, parameter in model.named_parameters():
@@ -115,7 +121,7 @@ def cast_weights(model: nn.Module, dtype: torch.dtype) -> None:
             parameter.data = parameter.data.to(dtype)
 
 
-def fastest(candidates: dict[str, Callable[[], Any]], repeats: int = 3) -> tuple[str, dict[str, float]]:
+def fastest(candidates: dict[str, Callable[[], None]], repeats: int = 3) -> tuple[str, dict[str, float]]:
     """Time functions against each other, taking turns after one untimed call each.
 
     Returns:

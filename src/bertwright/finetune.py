@@ -252,13 +252,13 @@ def read_sides(task: Task, settings: ExamplesSettings) -> tuple[dict[str, list[E
         parted = list(zip(sides["train"], held_out, strict=True))
         sides["train"] = [example for example, out in parted if not out]
         sides["development"] = [example for example, out in parted if out]
-    known = {_key(example) for example in sides["train"]}
+    known = {task.key(example) for example in sides["train"]}
     overlaps = {}
     for side in ("development", "test"):
         if side in sides:
-            fresh = [example for example in sides[side] if _key(example) not in known]
+            fresh = [example for example in sides[side] if task.key(example) not in known]
             overlaps[side] = len(sides[side]) - len(fresh)
-            known |= {_key(example) for example in fresh}
+            known |= {task.key(example) for example in fresh}
             if settings.drop_overlaps:
                 sides[side] = fresh
     for side, examples in sides.items():
@@ -270,7 +270,3 @@ def read_sides(task: Task, settings: ExamplesSettings) -> tuple[dict[str, list[E
                 file=files[side],
             )
     return sides, overlaps
-
-
-def _key(example: Example) -> str:
-    return "\0".join(text.strip() for text in example.texts)

@@ -100,8 +100,9 @@ def entity_metrics(truth: Sequence[Sequence[Span]], predicted: Sequence[Sequence
 # ---------------------------------------------------------------------------------------------- answers
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
-_CHINESE_PUNCTUATION = frozenset("-:_*^/\\~`+=，。：？！“”；’《》…·、「」（）－～『』")
-_ONE_BY_ONE = re.compile(r"[\u4e00-\u9fa5]|[^\W\u4e00-\u9fa5]+(?:[.,][^\W\u4e00-\u9fa5]+)*|[^\w\s]")
+# Their scorer has "……" in its list, which equals no single character: an ellipsis stays.
+_CHINESE_PUNCTUATION = frozenset("-:_*^/\\~`+=，。：？！“”；’《》·、「」（）－～『』")
+_ONE_BY_ONE = re.compile(r"[\u4e00-\u9fa5]|[^\W\u4e00-\u9fa5]+(?:[.,][^\W\u4e00-\u9fa5]+)*|…+|[^\w\s]")
 
 
 def answer_metrics(truth: Sequence[Sequence[str]], predicted: Sequence[str], *, characters: bool) -> dict[str, float]:
@@ -115,7 +116,8 @@ def answer_metrics(truth: Sequence[Sequence[str]], predicted: Sequence[str], *, 
     exact_of, f1_of = (chinese_exact, chinese_f1) if characters else (squad_exact, squad_f1)
     exact = f1 = 0.0
     for answers, answer in zip(truth, predicted, strict=True):
-        wanted = answers or [""]
+        # SQuAD's scorer leaves out answers of articles and punctuation alone.
+        wanted = [each for each in answers if characters or squad_words(each)] or [""]
         exact += max(exact_of(each, answer) for each in wanted)
         f1 += max(f1_of(each, answer) for each in wanted)
     return {"f1": f1 / len(predicted), "exact": exact / len(predicted)}

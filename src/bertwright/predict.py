@@ -1,7 +1,5 @@
 """Using a fine-tuned model: answers for texts, sentences, pairs and questions."""
 
-import copy
-import functools
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
@@ -13,18 +11,15 @@ from bertwright.batches import SpecialTokens
 from bertwright.checkpoint import Checkpoint, load_checkpoint, load_whole
 from bertwright.config import ReadingSettings
 from bertwright.corpus.files import STANDARD_INPUT, open_text
-from bertwright.devices import DTYPES, cast_weights, fastest, keep_freed_memory, use_threads
+from bertwright.devices import cast_weights, has_bfloat16, keep_freed_memory, use_threads
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.output import answers_in
 from bertwright.tasks import TASKS
-from bertwright.tasks.task import Example, Window, compute, num_windowed
+from bertwright.tasks.task import Example, compute, num_windowed
 
 CHUNK = 4096
 """Examples that are read, sorted by length and computed before the next ones are read."""
-
-TIMED_WINDOWS = 32
-"""That the number format is chosen with."""
 
 
 class Predictor:
@@ -66,36 +61,14 @@ class Predictor:
         """
         return cls(load_checkpoint(checkpoint_folder(folder)), reading)
 
-    def answers(self, examples: Sequence[Example], *, faster: bool = False) -> list[Any]:
-        """An answer for each example, as the task gives it.
-
-        Args:
-            examples: in any order.
-            faster: compute in bfloat16 from now on if that is faster here; it is timed on the first examples that are
-                many enough.
-        """
+    def answers(self, examples: Sequence[Example]) -> list[Any]:
+        """An answer for each example, as the task gives it."""
         if not examples:
             return []
         windows = self.task.windows(self.checkpoint.tokenizer, self.special, examples, self.checkpoint.facts["length"])
         self.num_windowed += num_windowed(windows)
-        if faster and len(windows) >= TIMED_WINDOWS:
-            self._choose_format(windows[:TIMED_WINDOWS])
-        scores = compute(self._forward, windows, self.special, torch.device("cpu"))
+        scores = compute(self.model, windows, self.special, torch.device("cpu"))
         return self.task.answers(examples, windows, scores)
-
-    @functools.cached_property
-    def _forward(self) -> Any:
-        return self.model
-
-    def _choose_format(self, windows: Sequence[Window]) -> None:
-        if "_forward" in self.__dict__:
-            return
-        halved = copy.deepcopy(self.model)
-        cast_weights(halved, DTYPES["bfloat16"])
-        models = {"float32": self.model, "bfloat16": halved}
-        device = torch.device("cpu")
-        calls = {name: functools.partial(compute, each, windows, self.special, device) for name, each in models.items()}
-        self._forward = models[fastest(calls)[0]]
 
     def predict(self, texts: Iterable[Any]) -> list[dict[str, Any]]:
         """The answers for texts, in their order.
@@ -110,6 +83,8 @@ class Predictor:
 
 def predict(run: str | Path, source: str, target: str, **reading: Any) -> dict[str, Any]:
     """Answer every example of a file, in a stream: order, ids and other columns are kept.
+
+    In bfloat16, where the processor has it: scores are those of float32 to two or three digits.
 
     Args:
         run: a run, a checkpoint folder or a model of the hub.
@@ -127,11 +102,13 @@ def predict(run: str | Path, source: str, target: str, **reading: Any) -> dict[s
     keep_freed_memory()
     use_threads(0)
     predictor = Predictor.load(run, reading)
+    if has_bfloat16():
+        cast_weights(predictor.model, torch.bfloat16)
     examples = _lines(predictor) if source == "-" else predictor.task.read(Path(source), labelled=False)
     count = 0
     with answers_in(target, predictor.task) as write:
         while chunk := list(islice(examples, CHUNK)):
-            for example, answer in zip(chunk, predictor.answers(chunk, faster=True), strict=True):
+            for example, answer in zip(chunk, predictor.answers(chunk), strict=True):
                 write(example, answer)
             count += len(chunk)
     return {"examples": count, "windowed": predictor.num_windowed, "output": target}

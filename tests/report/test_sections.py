@@ -226,7 +226,7 @@ def test_what_flatters_or_harms_a_score_is_told(tmp_path: Path) -> None:
     run = made_up.finetuning(tmp_path / "run")
     change(run / "results" / "finetune.json", overlaps={"development": 0, "test": 12})
     texts = [block.text for block in blocks_of(sections_of(run)["scores-1"], Paragraph) if block.tone == "warning"]
-    assert texts[0] == "Texts longer than the model reads, which were cut: training 31, development 29, test 160."
+    assert texts[0] == "Texts longer than the model reads at once: training 31, development 29, test 160."
     assert "training data too" in texts[1]
     assert texts[1].endswith("test 12.")
 
@@ -234,7 +234,7 @@ def test_what_flatters_or_harms_a_score_is_told(tmp_path: Path) -> None:
 def test_an_evaluation_on_another_file_has_its_section(tmp_path: Path) -> None:
     run = made_up.finetuning(tmp_path / "run")
     scores = json.loads((run / "results" / "finetune.json").read_text(encoding="utf-8"))["test"]
-    result = {"kind": "evaluate", "labels": ["negative", "positive"], "num_truncated": 3, **scores}
+    result = {"kind": "evaluate", "labels": ["negative", "positive"], "num_windowed": 3, **scores}
     made_up.write(run / "results" / "evaluate-hotels.json", result)
     sections = sections_of(run)
     assert sections["evaluation-1"].title == "Scores: hotels"

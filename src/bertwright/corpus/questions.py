@@ -1,6 +1,7 @@
 """Questions on passages, in the format of SQuAD 1.1 and 2.0 (Rajpurkar et al. 2016, 2018), as DRCD and CMRC have it."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,9 @@ from typing import Any, NoReturn
 
 from bertwright.corpus.files import open_text
 from bertwright.errors import UserError
+
+_ID = re.compile(r'"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)')
+_HALF_A_PAIR = re.compile("[\\ud800-\\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +23,8 @@ class Question:
     context: str
     answers: tuple[tuple[str, int], ...] | None
     """Each with the place in the passage where it begins; none if the passage does not answer it; None if unknown."""
+    line: int = 1
+    """The line of the file in which the id stands; 1 if it is written oddly."""
 
 
 def questions(path: Path, *, labelled: bool) -> Iterator[Question]:
@@ -30,20 +36,12 @@ def questions(path: Path, *, labelled: bool) -> Iterator[Question]:
         labelled: whether answers are needed.
 
     Raises:
-        UserError: with file and line: broken JSON, a missing key, two questions of the same id, no question at all.
+        UserError: with file and where in it: broken JSON, a missing key, half a surrogate pair, two questions of the
+            same id, no question at all.
     """
     with open_text(path) as stream:
         text = stream.read()
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"this is no JSON ({error.msg})",
-            file=path,
-            line=error.lineno,
-            expected="a file in the format of SQuAD",
-            advice="mend the file, or copy it anew",
-        ) from None
+    content, lines = _parsed(text, path), _lines(text)
     seen: set[str] = set()
     for number, article in enumerate(_list(content, "data", "the file", path)):
         where = f"data[{number}]"
@@ -51,12 +49,12 @@ def questions(path: Path, *, labelled: bool) -> Iterator[Question]:
             inside = f"{where}.paragraphs[{place}]"
             context = _text(paragraph, "context", inside, path)
             for index, asked in enumerate(_list(paragraph, "qas", inside, path)):
-                question = _question(asked, context, f"{inside}.qas[{index}]", path, labelled)
+                question = _question(asked, context, f"{inside}.qas[{index}]", path, lines, labelled)
                 if question.id in seen:
                     raise UserError(
                         f"two questions have the id {question.id!r}",
                         file=path,
-                        line=line_of(path, question.id, last=True),
+                        line=lines.get(question.id, [1])[-1],
                         expected="an id of its own for each, by which answers are compared",
                         advice="rename one of them",
                     )
@@ -66,49 +64,75 @@ def questions(path: Path, *, labelled: bool) -> Iterator[Question]:
         raise UserError("there is no question", file=path, expected="at least one", advice="is it the right file?")
 
 
-def line_of(path: Path, identity: str, *, last: bool = False) -> int:
-    """The line in which the id of a question stands (of several, the first or the last); 1 if it is written oddly."""
-    wanted = {json.dumps(identity), json.dumps(identity, ensure_ascii=False), identity if identity.isdigit() else ""}
-    wanted.discard("")
-    found = 1
-    with open_text(path) as stream:
-        for number, line in enumerate(stream, start=1):
-            if any(form in line for form in wanted):
-                found = number
-                if not last:
-                    break
+def _parsed(text: str, path: Path) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and thousands of brackets
+        raise UserError(
+            f"this is no JSON ({getattr(error, 'msg', error)})",
+            file=path,
+            line=getattr(error, "lineno", None),
+            expected="a file in the format of SQuAD",
+            advice="mend the file, or copy it anew",
+        ) from None
+
+
+def _lines(text: str) -> dict[str, list[int]]:
+    """The lines in which each id stands."""
+    found: dict[str, list[int]] = {}
+    line, place = 1, 0
+    for match in _ID.finditer(text):
+        line, place = line + text.count("\n", place, match.start(1)), match.start(1)
+        found.setdefault(str(json.loads(match[1])), []).append(line)
     return found
 
 
-def _question(asked: Any, context: str, where: str, path: Path, labelled: bool) -> Question:
-    identity = str(asked["id"]) if isinstance(asked, dict) and isinstance(asked.get("id"), str | int) else None
-    if identity is None:
-        _refuse(where, "an id", path)
-    text = _text(asked, "question", where, path)
+def _question(
+    asked: Any, context: str, where: str, path: Path, lines: dict[str, list[int]], labelled: bool
+) -> Question:
+    if isinstance(asked, dict) and type(asked.get("id")) is int:
+        asked = {**asked, "id": str(asked["id"])}
+    identity = _text(asked, "id", where, path)
+    line = lines.get(identity, [1])[0]
+    where = f"{where} (id {identity})"
+    text = _text(asked, "question", where, path, line)
     if not labelled:
-        return Question(identity, text, context, None)
+        return Question(identity, text, context, None, line)
     answers = []
-    for number, answer in enumerate(_list(asked, "answers", f"{where} (id {identity})", path)):
-        begin = answer.get("answer_start") if isinstance(answer, dict) else None
-        if not isinstance(begin, int):
-            _refuse(f"{where}.answers[{number}] (id {identity})", "a number answer_start", path)
-        answers.append((_text(answer, "text", f"{where}.answers[{number}] (id {identity})", path), begin))
-    if not answers and not asked.get("is_impossible", False):
-        _refuse(f"{where} (id {identity})", 'answers, or "is_impossible": true', path)
-    return Question(identity, text, context, tuple(answers))
+    for number, answer in enumerate(_list(asked, "answers", where, path, line)):
+        answered = _text(answer, "text", f"{where}.answers[{number}]", path, line)
+        if type(answer.get("answer_start")) is not int:
+            _refuse(f"{where}.answers[{number}]", "a whole number 'answer_start'", path, line)
+        answers.append((answered, answer["answer_start"]))
+    impossible = asked.get("is_impossible", False)
+    if not isinstance(impossible, bool):
+        _refuse(where, "true or false as 'is_impossible'", path, line)
+    if not answers and not impossible:
+        _refuse(where, 'answers, or "is_impossible": true', path, line)
+    return Question(identity, text, context, tuple(answers), line)
 
 
-def _list(value: Any, key: str, where: str, path: Path) -> list[Any]:
+def _list(value: Any, key: str, where: str, path: Path, line: int | None = None) -> list[Any]:
     if not isinstance(value, dict) or not isinstance(value.get(key), list):
-        _refuse(where, f"a list {key!r}", path)
+        _refuse(where, f"a list {key!r}", path, line)
     return value[key]
 
 
-def _text(value: Any, key: str, where: str, path: Path) -> str:
+def _text(value: Any, key: str, where: str, path: Path, line: int | None = None) -> str:
     if not isinstance(value, dict) or not isinstance(value.get(key), str):
-        _refuse(where, f"a text {key!r}", path)
+        _refuse(where, f"a text {key!r}", path, line)
+    if half := _HALF_A_PAIR.search(value[key]):
+        raise UserError(
+            f"{key!r} of {where} holds half a surrogate pair ({half[0]!a}), which is no character",
+            file=path,
+            line=line,
+            expected="whole characters",
+            advice="the text was cut inside a character: mend it",
+        )
     return value[key]
 
 
-def _refuse(where: str, missing: str, path: Path) -> NoReturn:
-    raise UserError(f"{where} has not {missing}", file=path, expected="the format of SQuAD", advice="mend the file")
+def _refuse(where: str, missing: str, path: Path, line: int | None = None) -> NoReturn:
+    raise UserError(
+        f"{where} has not {missing}", file=path, line=line, expected="the format of SQuAD", advice="mend the file"
+    )

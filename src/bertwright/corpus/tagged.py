@@ -1,8 +1,9 @@
 """Sentences whose words have labels: CoNLL, CoNLL-U, JSON lines with lists, and tables with one row a sentence."""
 
 import json
+import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bertwright.config import ReadingSettings
@@ -18,6 +19,9 @@ DEFAULT_COLUMN = "upos"
 COLUMN_FORMATS = (".conll", ".conll03", ".bio", ".iob", ".iob2", ".txt")
 """Suffixes of files with a word a line, its label at the end of the line, and a blank line after a sentence."""
 
+_NUMBER = re.compile("[0-9]+([-.][0-9]+)?")
+"""CoNLL-U: of a word, a range of words or an empty node."""
+
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
@@ -31,7 +35,9 @@ class Sentence:
     joined: tuple[bool, ...] | None
     """For each word, whether no space stands between it and the one before; None where the file does not say."""
     raw: tuple[str, ...]
-    """The lines of the sentence as they stand in the file; of a table none."""
+    """CoNLL-U: the lines of the sentence as they stand in the file."""
+    columns: dict[str, str] = field(default_factory=dict)
+    """Of a table: what else stands in the row."""
 
 
 def sentences(path: Path, settings: ReadingSettings, *, labelled: bool) -> Iterator[Sentence]:
@@ -83,7 +89,7 @@ def relabelled(
         return [f"{word}\t{label}" for word, label in zip(words, labels, strict=True)]
     column, given = label_column(settings), iter(labels)
     lines = []
-    for line in raw if len(raw) and raw[-1].count("\t") == 9 else _bare_lines(words):
+    for line in raw or _bare_lines(words):
         fields = line.split("\t")
         if fields[0].isdigit():
             fields[column] = next(given)
@@ -122,15 +128,7 @@ def _conllu(path: Path, settings: ReadingSettings, labelled: bool) -> Iterator[S
                 name, _, value = text[1:].partition("=")
                 identity = value.strip() if name.strip() == "sent_id" else identity
                 continue
-            fields = text.split("\t")
-            if len(fields) != len(CONLLU_COLUMNS):
-                raise UserError(
-                    f"this line has {len(fields)} field{'s' if len(fields) > 1 else ''}",
-                    file=path,
-                    line=line,
-                    expected="the ten fields of CoNLL-U, separated by tabs",
-                    advice="mend the line, or name the file .conll if it has a word and its label only",
-                )
+            fields = _conllu_fields(path, line, text)
             number, word, misc = fields[0], fields[1], fields[9].split("|")
             if "." in number:  # an empty node, which does not stand in the text
                 continue
@@ -141,7 +139,7 @@ def _conllu(path: Path, settings: ReadingSettings, labelled: bool) -> Iterator[S
             labels.append(fields[column])
             joined.append(glued)
             glued = glued_after if int(number) == until else int(number) < until or "SpaceAfter=No" in misc
-            if labelled and fields[column] == "_":
+            if labelled and fields[column] in ("", "_"):
                 raise UserError(
                     f"the word {word!r} has no label",
                     file=path,
@@ -152,6 +150,34 @@ def _conllu(path: Path, settings: ReadingSettings, labelled: bool) -> Iterator[S
         if words:
             given = tuple(labels) if labelled else None
             yield Sentence(identity, first, tuple(words), given, tuple(joined), tuple(block))
+
+
+def _conllu_fields(path: Path, line: int, text: str) -> list[str]:
+    """The fields of a line of CoNLL-U that is no comment."""
+    fields = text.split("\t")
+    if len(fields) != len(CONLLU_COLUMNS):
+        raise UserError(
+            f"this line has {len(fields)} field{'s' if len(fields) > 1 else ''}",
+            file=path,
+            line=line,
+            expected="the ten fields of CoNLL-U, separated by tabs",
+            advice="mend the line, or name the file .conll if it has a word and its label only",
+        )
+    if not _NUMBER.fullmatch(fields[0]):
+        raise UserError(
+            f"the first field is {fields[0]!r}",
+            file=path,
+            line=line,
+            expected="the number of a word (1), of a range of words (1-2) or of an empty node (1.1)",
+            advice="mend the line",
+        )
+    if not fields[1].strip():
+        raise _no_word(path, line)
+    return fields
+
+
+def _no_word(path: Path, line: int) -> UserError:
+    return UserError("there is no word", file=path, line=line, expected="a word", advice="mend the line")
 
 
 def _conll(path: Path, labelled: bool) -> Iterator[Sentence]:
@@ -171,11 +197,21 @@ def _conll(path: Path, labelled: bool) -> Iterator[Sentence]:
                     expected=f"{width} fields, as in the lines before" if width > 1 else "a word and its label",
                     advice="mend the line; sentences are separated by blank lines",
                 )
+            if not fields[0].strip():
+                raise _no_word(path, line)
+            if labelled and not fields[-1].strip():
+                raise UserError(
+                    f"the word {fields[0]!r} has no label",
+                    file=path,
+                    line=line,
+                    expected="a label at the end of the line",
+                    advice="label it",
+                )
             rows_of_words.append(fields)
         if rows_of_words:
             words = tuple(fields[0] for fields in rows_of_words)
             labels = tuple(fields[-1] for fields in rows_of_words) if labelled else None
-            yield Sentence(f"{path.as_posix()}:{first}", first, words, labels, None, tuple(block))
+            yield Sentence(f"{path.as_posix()}:{first}", first, words, labels, None, ())
 
 
 def _table(path: Path, settings: ReadingSettings, labelled: bool) -> Iterator[Sentence]:
@@ -205,12 +241,16 @@ def _table(path: Path, settings: ReadingSettings, labelled: bool) -> Iterator[Se
             )
         if not words:
             raise UserError("a row without words", file=path, line=row.line, expected="words", advice="remove the row")
-        yield Sentence(row.values.get("id") or str(row.line), row.line, words, labels, None, ())
+        others = {column: value for column, value in row.values.items() if column not in parts}
+        yield Sentence(row.values.get("id") or str(row.line), row.line, words, labels, None, (), others)
 
 
 def _strings(value: str, column: str, path: Path, line: int) -> tuple[str, ...]:
     """The strings of a list that the table gives as JSON."""
-    found = json.loads(value) if value.startswith("[") else None
+    try:
+        found = json.loads(value)
+    except (ValueError, RecursionError):  # it is a string
+        found = None
     if not isinstance(found, list) or not all(isinstance(each, str) and each.strip() for each in found):
         raise UserError(
             f"column {column!r} is no list of words",

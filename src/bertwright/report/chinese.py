@@ -31,7 +31,8 @@ CHINESE: dict[str, str] = {
     "{count} labelled to learn from": "训练用有标签文本 {count} 条",
     "time, all in all": "总用时",
     "texts scored": "评分文本",
-    "Scored on {count} texts.": "在 {count} 条文本上评分。",
+    "The model reaches {value} ({metric}) on {count} texts.": "模型在 {count} 条文本上达到 {value}（{metric}）。",
+    "exact match": "完全匹配",
     "The model labels {accuracy} of {count} test texts correctly ({interval}).": (
         "模型对 {count} 条测试文本的判断有 {accuracy} 正确（{interval}）。"
     ),
@@ -92,9 +93,9 @@ CHINESE: dict[str, str] = {
     "epoch": "轮",
     "step": "步",
     "training loss": "训练损失",
-    "development accuracy": "开发集准确率",
-    "Training loss of every step (faint) and smoothed; accuracy on the development texts, unseen in training.": (
-        "每一步的训练损失（淡）和平滑后的曲线；训练中没有见过的开发文本上的准确率。"
+    "{metric}, development texts": "{metric}，开发文本",
+    "Training loss of every step (faint) and smoothed; score on the development texts, unseen in training.": (
+        "每一步的训练损失（淡）和平滑后的曲线；训练中没有见过的开发文本上的评分。"
     ),
     # Data
     "The data": "数据",
@@ -189,7 +190,10 @@ CHINESE: dict[str, str] = {
     "checkpoint": "检查点",
     "training texts": "训练文本",
     "File: {file}": "文件：{file}",
-    "Texts longer than the model reads, which were cut: {counts}.": "超出模型长度而被截断的文本：{counts}。",
+    "Texts longer than the model reads at once: {counts}.": "超出模型一次能读的长度、分窗读取的文本：{counts}。",
+    "Texts that stand in the training data too, and were left out: {counts}.": (
+        "训练数据中也有、已剔除的文本：{counts}。"
+    ),
     "Texts that stand in the training data too, so that the score flatters: {counts}.": (
         "训练数据中也有的文本，会使评分偏高：{counts}。"
     ),

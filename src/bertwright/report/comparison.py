@@ -48,6 +48,12 @@ def run_name(source: Source, sources: list[Source], say: Say) -> str:
     return names.get(source.name, source.name) if demo_result(sources) else source.name
 
 
+def metric_name(metric: str, say: Say) -> str:
+    """What a metric is called."""
+    names = {"accuracy": say("accuracy"), "macro_f1": say("macro F1"), "f1": "F1", "exact": say("exact match")}
+    return names.get(metric) or metric.replace("_", " ")
+
+
 def contenders(sources: list[Source], say: Say) -> tuple[list[Contender], int]:
     """Who is compared, and on how many test examples; nobody if fewer than two can be."""
     demo = demo_result(sources)
@@ -162,11 +168,13 @@ def curves_figure(runs: list[Source], sources: list[Source], say: Say) -> Figure
     """Training loss and development score of fine-tuned runs, over epochs (over steps where there is but one)."""
     per_epoch = [_steps_per_epoch(run.log) for run in runs]
     by_epoch = all(per_epoch)
-    curves = []
+    curves, metrics = [], set[str]()
     for index, (run, size) in enumerate(zip(runs, per_epoch, strict=True)):
         unit = size if by_epoch and size else 1
         evaluated = [record for record in run.log if "evaluation" in record]
         random = run.results["finetune"]["start"]["weights"] == "random"
+        metric = run.results["finetune"]["metric"]
+        metrics.add(metric_name(metric, say))
         curves.append(
             {
                 "name": run_name(run, sources, say),
@@ -175,16 +183,16 @@ def curves_figure(runs: list[Source], sources: list[Source], say: Say) -> Figure
                 "x": [round(record["step"] / unit, 5) for record in run.log],
                 "loss": [finite(record["loss"]) for record in run.log],
                 "score_x": [round(record["step"] / unit, 5) for record in evaluated],
-                "score": [finite(record["evaluation"].get("accuracy")) for record in evaluated],
+                "score": [finite(record["evaluation"].get(metric)) for record in evaluated],
             }
         )
     names = {
         "x": say("epoch") if by_epoch else say("step"),
         "loss": say("training loss"),
-        "score": say("development accuracy"),
+        "score": say("{metric}, development texts", metric=", ".join(sorted(metrics))),
     }
     caption = say(
-        "Training loss of every step (faint) and smoothed; accuracy on the development texts, unseen in training."
+        "Training loss of every step (faint) and smoothed; score on the development texts, unseen in training."
     )
     return Figure(
         learning_curves(curves, names), summary=f"{names['loss']}, {names['score']}", caption=caption, height=520

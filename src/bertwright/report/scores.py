@@ -14,7 +14,7 @@ from bertwright.report.blocks import (
     Section,
     Table,
 )
-from bertwright.report.comparison import curves_figure, finetuned, run_name
+from bertwright.report.comparison import curves_figure, finetuned, metric_name, run_name
 from bertwright.report.numbers import duration, finite, half_interval, number, percent
 from bertwright.report.phrases import Say
 from bertwright.report.sources import Source
@@ -24,6 +24,11 @@ FOLDED_AFTER = 90
 
 SHOWN = 8
 """Wrong examples that stand open on the page; the others are behind a fold."""
+
+CLASSES_SHOWN = 30
+"""A confusion table of more classes cannot be read."""
+
+NOTICES_SHOWN = 5
 
 
 def score_sections(sources: list[Source], say: Say) -> list[Section]:
@@ -67,19 +72,13 @@ def _evaluation_blocks(result: dict[str, Any], say: Say) -> list[Block]:
         Paragraph(say("File: {file}", file=str(result["file"])), tone="note"),
         _metrics({name: result}, say),
     ]
-    if result.get("num_truncated"):
-        counts = number(result["num_truncated"])
+    if result.get("num_windowed"):
+        counts = number(result["num_windowed"])
         blocks.append(
-            Paragraph(
-                say("Texts longer than the model reads, which were cut: {counts}.", counts=counts), tone="warning"
-            )
+            Paragraph(say("Texts longer than the model reads at once: {counts}.", counts=counts), tone="note")
         )
+    blocks += [Paragraph(notice, tone="warning") for notice in result.get("notices", [])[:NOTICES_SHOWN]]
     return blocks + _details(result, result["labels"], name, say)
-
-
-def metric_name(metric: str, say: Say) -> str:
-    """What a metric is called."""
-    return {"accuracy": say("accuracy"), "macro_f1": say("macro F1")}.get(metric) or metric.replace("_", " ")
 
 
 def side_name(side: str, say: Say) -> str:
@@ -105,17 +104,18 @@ def _facts(result: dict[str, Any], say: Say) -> list[tuple[str, str]]:
 
 
 def _warnings(result: dict[str, Any], say: Say) -> list[str]:
-    """What flatters or harms the scores: texts that were cut, texts that training knew."""
+    """What people should know of the data: long texts, texts that training knew, what is odd in the files."""
     found = []
-    cut = _told(result.get("num_truncated"), say)
-    if cut:
-        found.append(say("Texts longer than the model reads, which were cut: {counts}.", counts=cut))
-    known = _told(result.get("overlaps"), say)
-    if known:
-        found.append(
-            say("Texts that stand in the training data too, so that the score flatters: {counts}.", counts=known)
-        )
-    return found
+    if long := _told(result.get("num_windowed"), say):
+        found.append(say("Texts longer than the model reads at once: {counts}.", counts=long))
+    if known := _told(result.get("overlaps"), say):
+        if result.get("overlaps_dropped"):
+            found.append(say("Texts that stand in the training data too, and were left out: {counts}.", counts=known))
+        else:
+            found.append(
+                say("Texts that stand in the training data too, so that the score flatters: {counts}.", counts=known)
+            )
+    return found + result.get("notices", [])[:NOTICES_SHOWN]
 
 
 def _told(counts: dict[str, int] | None, say: Say) -> str:
@@ -131,7 +131,8 @@ def _metrics(sides: dict[str, dict[str, Any]], say: Say) -> Table:
         for scores in sides.values():
             value = finite(scores["metrics"].get(metric))
             if metric == "accuracy" and value is not None:
-                cells.append(f"{percent(value)} ± {100 * half_interval(value, scores['examples']):.1f}")
+                size = scores.get("words", scores["examples"])
+                cells.append(f"{percent(value)} ± {100 * half_interval(value, size):.1f}")
             else:
                 cells.append(number(value))
         rows.append([metric_name(metric, say), *cells])
@@ -147,7 +148,7 @@ def _metrics(sides: dict[str, dict[str, Any]], say: Say) -> Table:
 def _details(scores: dict[str, Any], labels: list[str], side: str, say: Say) -> list[Block]:
     """Confusion table and most wrong examples."""
     blocks: list[Block] = []
-    if scores.get("confusion"):
+    if scores.get("confusion") and len(labels) <= CLASSES_SHOWN:
         blocks += [Heading(say("What was taken for what ({side})", side=side)), confusion(labels, scores["confusion"])]
     wrong = [_example(each) for each in scores.get("most_wrong") or []]
     if wrong:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bertwright.report.blocks import Block, Facts, Fold, Paragraph, Section, Tile
-from bertwright.report.comparison import comparison_sections, contenders, demo_result, finetuned
+from bertwright.report.comparison import comparison_sections, contenders, demo_result, finetuned, metric_name
 from bertwright.report.data_page import data_sections
 from bertwright.report.numbers import (
     duration,
@@ -23,7 +23,7 @@ from bertwright.report.numbers import (
 )
 from bertwright.report.phrases import Say
 from bertwright.report.pretraining import fill_sections, pretraining_sections
-from bertwright.report.scores import metric_name, score_sections, side_name
+from bertwright.report.scores import score_sections, side_name
 from bertwright.report.sources import Source
 
 DRAWN = {"data", "pretrain", "start", "finetune", "fill", "demo"}
@@ -99,8 +99,11 @@ def _finetuned_headline(result: dict[str, Any], say: Say) -> tuple[list[str], li
         for metric, value in scores["metrics"].items()
     ]
     tiles += [Tile(say("texts scored"), number(size)), Tile(say("time"), duration(result["seconds"]))]
-    if accuracy is None:
-        return [say("Scored on {count} texts.", count=number(size))], tiles
+    if accuracy is None or "words" in scores:
+        metric = result["metric"]
+        values = {"metric": metric_name(metric, say), "value": number(finite(scores["metrics"].get(metric)))}
+        sentence = say("The model reaches {value} ({metric}) on {count} texts.", count=number(size), **values)
+        return [sentence], tiles
     half = half_interval(accuracy, size)
     values = {
         "accuracy": percent(accuracy),

@@ -5,6 +5,7 @@ one class, the label can be any number of classes, or a number.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +141,10 @@ class Classify(Task):
             found += [Window(index, segments, target) for segments in pieces]
         return found
 
+    def example(self, *texts: str) -> Example:
+        """An example of a text, or of two, under the names of their columns."""
+        return replace(super().example(*texts), columns=dict(zip(self.text_columns, texts, strict=True)))
+
     @property
     def num_texts(self) -> int:
         """Of an example: 1 or 2."""
@@ -256,6 +261,10 @@ class Pair(Classify):
     """The same for a pair of texts: does one follow from the other, do they mean the same, how alike are they?"""
 
     separator = "\t"
+
+    def key(self, example: Example) -> str:
+        """The same pair the other way round is the same."""
+        return "\0".join(sorted(super().key(example).split("\0")))
 
     @property
     def text_columns(self) -> list[str]:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bertwright.batches import IGNORED, Batch, Rows, SpecialTokens
 from bertwright.config import ModelConfig
-from bertwright.corpus.questions import line_of, questions
+from bertwright.corpus.questions import Question, questions
 from bertwright.edges import is_chinese
 from bertwright.errors import UserError
 from bertwright.metrics import answer_metrics, chinese_f1, squad_f1
@@ -69,25 +69,26 @@ class QuestionAnswering(Task):
         for question in questions(path, labelled=labelled):
             label = question.answers
             if label is not None:
-                label = tuple(self._placed(path, question.id, question.context, *answer) for answer in label)
+                label = tuple(self._placed(path, question, *answer) for answer in label)
             yield Example(
                 id=question.id,
                 file=str(path),
-                line=1,
+                line=question.line,
                 texts=(question.text, question.context),
                 label=label,
                 columns={},
             )
 
-    def _placed(self, path: Path, identity: str, context: str, text: str, begin: int) -> tuple[str, int]:
+    def _placed(self, path: Path, question: Question, text: str, begin: int) -> tuple[str, int]:
         """An answer with the place where it stands: the nearest one to that which the file gives; -1 if nowhere."""
-        if begin >= 0 and context[begin : begin + len(text)] == text:
+        context = question.context
+        if begin >= 0 and text.strip() and context.startswith(text, begin):
             return text, begin
         places = [place for place in range(len(context)) if context.startswith(text, place)] if text.strip() else []
         found = min(places, key=lambda place: abs(place - begin), default=-1)
         told = f"it is taken at {found}" if places else "it stands nowhere there, and is not learnt from"
         self.notices.append(
-            f"{path}:{line_of(path, identity)}: the answer {text[:40]!r} of question {identity} does not stand at "
+            f"{path}:{question.line}: the answer {text[:40]!r} of question {question.id} does not stand at "
             f"character {begin} of its passage; {told}"
         )
         return text, found
@@ -152,7 +153,7 @@ class QuestionAnswering(Task):
                 if wanted is not None and inside:
                     labels[before + wanted[0] - begin] += BEGIN
                     labels[before + wanted[1] - begin] += END
-                elif self.learnt["missing"] and example.label is not None:
+                elif self.learnt["missing"] and (wanted is not None or example.label == ()):
                     labels[0] = BEGIN + END
                 found.append(Window(index, (kept, ids[begin:end]), labels=labels, places=offsets))
         return found
@@ -172,14 +173,24 @@ class QuestionAnswering(Task):
         """Windows with an answer; where there are questions without one, a window without it answers that, too.
 
         The longest answer among them is the longest that is ever given.
+
+        Raises:
+            UserError: there is none.
         """
         found = []
         for window in windows:
             assert window.labels is not None
-            begins, ends = np.flatnonzero(window.labels & BEGIN), np.flatnonzero(window.labels & END)
+            labels = np.where(window.labels == IGNORED, ASKED, window.labels)  # IGNORED has all bits set
+            begins, ends = np.flatnonzero(labels & BEGIN), np.flatnonzero(labels & END)
             if len(begins):
                 self.learnt["longest"] = max(self.learnt["longest"], int(ends[0] - begins[0]) + 1)
                 found.append(window)
+        if not found:
+            raise UserError(
+                "no answer is whole in what the model sees at once",
+                expected="answers that are shorter than a window",
+                advice="raise train.length",
+            )
         return found
 
     def model(self, config: ModelConfig, pooling: str) -> EncoderModel:
@@ -218,7 +229,8 @@ class QuestionAnswering(Task):
                     logits, places = logits[1:], places[1:]
                 for score, begin, end in best_spans(logits, self.learnt["longest"]):
                     cut = cut_out(example.texts[1], int(places[begin, 0]), int(places[end, 1]))
-                    candidates[cut] = max(score, candidates.get(cut, -np.inf))
+                    if cut[0] < cut[1]:  # else it was white space
+                        candidates[cut] = max(score, candidates.get(cut, -np.inf))
             ranked = sorted(candidates.items(), key=lambda each: (-each[1], each[0]))[:CANDIDATES]
             spans_, values = [span for span, _ in ranked], [score for _, score in ranked]
             found.append(Answer(spans_ or [NO_ANSWER], values or [0.0], missing if self.learnt["missing"] else -np.inf))
@@ -243,9 +255,10 @@ class QuestionAnswering(Task):
             ]
         )
         order = np.argsort(margins, kind="stable")
-        reached = np.concatenate([[0.0], np.cumsum(gains[order])])
-        best = int(reached.argmax())
         sorted_margins = margins[order]
+        reached = np.concatenate([[0.0], np.cumsum(gains[order])])
+        reached[1:-1][sorted_margins[:-1] == sorted_margins[1:]] = -np.inf  # no threshold comes between equal ones
+        best = int(reached.argmax())
         if best == 0:
             self.learnt["threshold"] = float(sorted_margins[0] - 1.0)
         elif best == len(order):
@@ -364,12 +377,14 @@ def cut_out(text: str, begin: int, end: int) -> tuple[int, int]:
 def _goes_on(text: str, place: int) -> bool:
     """Whether the character at a place belongs to the one before it: marks, joiners, modifiers of emoji, jamo."""
     character, before = text[place], text[place - 1]
-    if unicodedata.category(character)[0] == "M" or character == "\u200d" or "\U0001f3fb" <= character <= "\U0001f3ff":
+    if unicodedata.category(character)[0] == "M" or character in "\u200c\u200d":
         return True
-    if before == "\u200d" and unicodedata.category(character) == "So":
+    if "\U0001f3fb" <= character <= "\U0001f3ff" or "\U000e0020" <= character <= "\U000e007f":  # skin, flags of regions
         return True
-    if "\u1160" <= character <= "\u11ff" and "\u1100" <= before <= "\u11ff":  # a vowel or final after a Korean letter
+    if before == "\u200d" and unicodedata.category(character) in ("So", "Sm"):
         return True
+    if "\u1160" <= character <= "\u11ff" and ("\u1100" <= before <= "\u11ff" or "\uac00" <= before <= "\ud7a3"):
+        return True  # a vowel or final after a Korean letter or syllable
     flag = "\U0001f1e6" <= character <= "\U0001f1ff"  # two letters make a flag: the second of an even number of them
     if flag and "\U0001f1e6" <= before <= "\U0001f1ff":
         run = 0

@@ -13,7 +13,7 @@ from bertwright.metrics import Span
 OUTSIDE = "O"
 PREFIXES = {"BIO": frozenset("BI"), "BIOES": frozenset("BIES")}
 
-FORBIDDEN = -1e9
+FORBIDDEN = -np.inf
 """Added to the score of a step that no valid sequence makes."""
 
 

@@ -36,7 +36,7 @@ class Sentence(Example):
     joined: tuple[bool, ...]
     """For each word, whether no space stands between it and the one before."""
     raw: tuple[str, ...]
-    """The lines of the sentence in its file."""
+    """The lines of the sentence in its CoNLL-U file; else none."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,19 @@ class Tag(Task):
                 line=sentence.line,
                 texts=sentence.words,
                 label=sentence.labels,
-                columns={},
+                columns=sentence.columns,
                 joined=sentence.joined or _joined(sentence.words),
                 raw=sentence.raw,
             )
 
+    def key(self, example: Example) -> str:
+        """The words as they are: many sentences are short, and differ in a sign only."""
+        return " ".join(example.texts)
+
     def example(self, *texts: str) -> Example:
         """A sentence of these words."""
+        if not texts:
+            raise UserError("a sentence without words", expected="one word at least", advice="leave it out")
         joined = _joined(texts)
         return Sentence(id="", file="", line=0, texts=texts, columns={}, joined=joined, raw=())
 
@@ -280,7 +286,7 @@ def _parts(sizes: np.ndarray, room: int) -> list[tuple[int, int, int, int]]:
 
 def _joined(words: Sequence[str]) -> tuple[bool, ...]:
     """For each word whether no space stands before it, where only the words are known: between Chinese ones."""
-    return False, *(is_chinese(one[-1]) and is_chinese(other[0]) for one, other in pairwise(words))
+    return False, *(is_chinese(one[-1:]) and is_chinese(other[:1]) for one, other in pairwise(words))
 
 
 def _shown(words: Sequence[str], joined: Sequence[bool], marked: int | None = None) -> str:

@@ -4,6 +4,7 @@ file --read--> examples --windows--> what the model gets --losses--> training
                                                          --compute--> scores of windows --answers--> answers, metrics
 """
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ Forward = Callable[..., Tensor]
 
 MOST_WRONG = 25
 """How many of the most confident mistakes are kept for the report."""
+
+_PUNCTUATION = re.compile(r"[^\w\s]")
 
 COMPUTED_TOKENS = 4096
 """Tokens that are computed at once in prediction, about: more are no faster, and take more memory."""
@@ -148,6 +151,10 @@ class Task(ABC):
     def group(self, example: Example) -> str:
         """What examples have in common that must not be parted when some are held out."""
         return "\0".join(example.texts)
+
+    def key(self, example: Example) -> str:
+        """Equal for examples that are the same but for case and punctuation."""
+        return "\0".join(" ".join(_PUNCTUATION.sub("", text.lower()).split()) for text in example.texts)
 
     def example(self, *texts: str) -> Example:
         """An example of these texts, not from a file."""
