@@ -112,6 +112,8 @@ def test_json_comes_last_on_standard_output(trained: Path, recipes: dict[str, Pa
         "finetune": ([recipes["finetune"]], {"labels", "development", "test"}, "test: 32 examples"),
         "evaluate": ([tmp_path / "evaluated", "--data", test], {"metrics", "confusion"}, "accuracy"),
         "predict": ([runs[1], "--input", test, "--output", answers], {"examples"}, "32 examples answered"),
+        "embed": ([runs[0], "--input", test, "--output", tmp_path / "v.npy"], {"vectors"}, "32 vectors of 32 numbers"),
+        "export": ([runs[1], "--output", tmp_path / "exported"], {"difference"}, "before quantisation"),
         "fill": ([runs[0], "很[MASK]", "[MASK]差[MASK]"], {"texts"}, "很[MASK]  mask 1"),
         "inspect": ([runs[0]], {"kind", "steps"}, "checkpoints"),
     }

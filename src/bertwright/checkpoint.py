@@ -135,8 +135,8 @@ def _system_errors() -> Iterator[None]:
         raise
 
 
-def load_checkpoint(folder: str | Path) -> Checkpoint:
-    """Read a checkpoint folder: ours, or one that `transformers` wrote.
+def load_checkpoint(folder: str | Path, *, weights: bool = True) -> Checkpoint:
+    """Read a checkpoint folder: ours, or one that `transformers` wrote; without `weights` only what describes them.
 
     Raises:
         UserError: it is no checkpoint, is damaged, or holds a model of another family.
@@ -153,14 +153,14 @@ def load_checkpoint(folder: str | Path) -> Checkpoint:
     config = hub.config_from_hub(values, folder / "config.json")
     family = values["model_type"]
     purpose = hub.purpose_of(values, family)
-    weights, unknown = hub.weights_from_hub(_read_weights(folder), family, purpose)
+    renamed, unknown = hub.weights_from_hub(_read_weights(folder) if weights else {}, family, purpose)
     labels = values.get("id2label")
     facts_file = folder / "bertwright.json"
     return Checkpoint(
         folder=folder,
         family=family,
         config=config,
-        weights=weights,
+        weights=renamed,
         unknown=unknown,
         tokenizer=Tokenizer.load(folder),
         facts=read_json(facts_file) if facts_file.exists() else {},

@@ -7,14 +7,15 @@ Exit codes: 0 done, 1 a user's error, 2 usage, 130 interrupted.
 import functools
 import io
 import json
-import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from bertwright.console import console, leads, notices, print_page, print_scores, say, stages, tell
 
 app = typer.Typer(
     name="bertwright",
@@ -34,6 +35,23 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON
 PrintRecipe = Annotated[bool, typer.Option("--print-recipe", help="Print the recipe with all its values, and stop.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run from its last checkpoint.")]
 TextColumn = Annotated[str | None, typer.Option(help="Column of the text, if it is another one than in training.")]
+
+
+class Unit(StrEnum):
+    """What `embed` gives vectors of."""
+
+    sentences = "sentences"
+    words = "words"
+    tokens = "tokens"
+
+
+class Pooling(StrEnum):
+    """What stands for a sentence."""
+
+    mean = "mean"
+    cls = "cls"
+
+
 SecondColumn = Annotated[str | None, typer.Option(help="Column of a pair's second text, if it is another one.")]
 LabelColumn = Annotated[str | None, typer.Option(help="Column of the label, if it is another one.")]
 
@@ -69,7 +87,7 @@ def command(function: Callable[..., None]) -> Callable[..., None]:
                 )
             )
         except (Interrupted, KeyboardInterrupt) as stop:
-            _say(str(stop) or "interrupted", "yellow")
+            say(str(stop) or "interrupted", "yellow")
             raise typer.Exit(130) from None
 
     return app.command()(guarded)
@@ -85,9 +103,9 @@ def demo(
     """The main job end to end, on real reviews, in minutes, with a report."""
     from bertwright.demo import demo as run_demo
 
-    with _stages() as (say, progress):
+    with stages() as (say, progress):
         result = run_demo(folder, minutes=minutes, seed=seed, say=say, progress=progress)
-    _say(
+    say(
         f"accuracy on {result['examples']['test']:,} held-out reviews, learnt from {result['examples']['train']}:\n"
         f"  pre-trained  {result['pretrained']['accuracy']:.3f}\n"
         f"  from scratch {result['scratch']['accuracy']:.3f}   (same labels, steps and schedule)\n"
@@ -114,7 +132,7 @@ def doctor(
 
     loaded = Tokenizer.load(Path(tokenizer)) if tokenizer else None
     page = examine(files, reader=reader, text_column=text_column, label_column=label_column, tokenizer=loaded)
-    _print_page(page)
+    print_page(page)
     _json(page, as_json)
 
 
@@ -131,10 +149,10 @@ def prepare(
     if print_recipe:
         _print_recipe(loaded)
         return
-    with _stages() as (_, progress):
+    with stages() as (_, progress):
         result = run_prepare(loaded, progress=progress.counter)
-    _print_page(result["page"])
-    _say(f"the store is in {loaded.store}")
+    print_page(result["page"])
+    say(f"the store is in {loaded.store}")
     _json(result, as_json)
 
 
@@ -156,16 +174,16 @@ def pretrain(
         _print_recipe(loaded)
         return
     _warn_of_unused(overrides, resume)
-    with _stages() as (_, progress):
+    with stages() as (_, progress):
         result = run_pretrain(loaded, resume=resume, progress=progress.steps, preparing=progress.counter)
     untrained = result["expected_first_loss"]
     expected = f" (expected {untrained:.3f})" if untrained is not None else ""
-    _say(
+    say(
         f"loss {result['first_loss']:.3f} at first{expected}, "
         f"held out {result['best']:.3f} at best (frequencies alone: {result['unigram_entropy']:.3f}); "
         f"{result['tokens_per_second']:,.0f} tokens/s"
     )
-    if _leads():
+    if leads():
         _report(loaded.run)
         _json(result, as_json)
 
@@ -188,18 +206,18 @@ def finetune(
         _print_recipe(loaded)
         return
     _warn_of_unused(overrides, resume)
-    with _stages() as (_, progress):
+    with stages() as (_, progress):
         result = run_finetune(loaded, resume=resume, progress=progress.steps)
     if result["start"]["weights"] == "pretrained" and any("pooler" in name for name in result["start"]["fresh"]):
-        _say("the pooler was drawn anew: the checkpoint has none (start.pooling=mean needs none)", "yellow")
+        say("the pooler was drawn anew: the checkpoint has none (start.pooling=mean needs none)", "yellow")
     dropped = "and were left out" if result["overlaps_dropped"] else "which flatters the score"
-    _tell(result["overlaps"], f"stand in the training data too, {dropped}")
-    _tell(result["num_windowed"], "are longer than the model reads at once; they are read in windows")
-    _notices(result)
+    tell(result["overlaps"], f"stand in the training data too, {dropped}")
+    tell(result["num_windowed"], "are longer than the model reads at once; they are read in windows")
+    notices(result)
     for side in ("development", "test"):
         if side in result:
-            _print_scores(side, result[side])
-    if _leads():
+            print_scores(side, result[side])
+    if leads():
         _report(loaded.run)
         _json(result, as_json)
 
@@ -217,8 +235,8 @@ def evaluate(
     from bertwright.evaluate import evaluate as run_evaluate
 
     result = run_evaluate(run, data, **_given(text_column, second_column, label_column))
-    _notices(result)
-    _print_scores(data, result)
+    notices(result)
+    print_scores(data, result)
     _json(result, as_json)
 
 
@@ -240,7 +258,46 @@ def predict(
 
     result = run_predict(run, source, target, **_given(text_column, second_column))
     windowed = f", {result['windowed']:,} of them longer than the model reads at once" if result["windowed"] else ""
-    _say(f"{result['examples']:,} examples answered{windowed}: {target}")
+    say(f"{result['examples']:,} examples answered{windowed}: {target}")
+    _json(result, as_json)
+
+
+@command
+def embed(
+    model: Annotated[str, typer.Argument(help="A run, a checkpoint folder, or a model of the hub.")],
+    source: Annotated[str, typer.Option("--input", help="csv, tsv or jsonl; - for a text a line on standard input.")],
+    target: Annotated[str, typer.Option("--output", help=".npy (sentences only), .jsonl or .parquet.")],
+    unit: Annotated[Unit, typer.Option(help="What has a vector.")] = Unit.sentences,
+    layer: Annotated[int | None, typer.Option(help="Whose output; 0 for the embeddings. By default the last.")] = None,
+    pooling: Annotated[Pooling, typer.Option(help="A sentence: the mean of its tokens, or its first.")] = Pooling.mean,
+    text_column: TextColumn = "text",
+    as_json: Json = False,
+) -> None:
+    """Vectors of texts, words or tokens, in the order of the input."""
+    from bertwright.embed import embed as run_embed
+
+    columns = _given(text_column, None)
+    result = run_embed(model, source, target, unit=unit.value, layer=layer, pooling=pooling.value, **columns)
+    say(f"{result['vectors']:,} vectors of {result['width']} numbers, of {result['texts']:,} texts: {target}")
+    _json(result, as_json)
+
+
+@command
+def export(
+    run: Annotated[str, typer.Argument(help="A fine-tuned run, or a checkpoint folder.")],
+    target: Annotated[str, typer.Option("--output", help="The folder to write.")],
+    int8: Annotated[bool, typer.Option("--int8", help="Weights in 8 bits.")] = False,
+    data: Annotated[str | None, typer.Option(help="Labelled examples, to tell what score 8 bits cost.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Export a fine-tuned model to ONNX; predict and evaluate read the folder like any other."""
+    from bertwright.export import export as run_export
+
+    result = run_export(run, target, int8=int8, data=data)
+    size = result["bytes"]["written"] / 1e6
+    say(f"{size:.1f} MB, logits off by {result['difference']:.1e} at most before quantisation: {target}")
+    for name, metrics in result.get("metrics", {}).items():
+        say(f"{name:>10}: " + "  ".join(f"{metric} {value:.4f}" for metric, value in metrics.items()))
     _json(result, as_json)
 
 
@@ -257,7 +314,7 @@ def fill(
     answers = run_fill(model, texts, top)
     for answer in answers:
         candidates = "  ".join(f"{each['token']} {each['probability']:.3f}" for each in answer["candidates"])
-        _say(f"{answer['text']}  mask {answer['mask'] + 1}  {candidates}")
+        say(f"{answer['text']}  mask {answer['mask'] + 1}  {candidates}")
     _json({"texts": answers}, as_json)
 
 
@@ -269,7 +326,7 @@ def report(
     """Draw runs and results as one self-contained HTML page."""
     from bertwright.report import write_report
 
-    _say(f"the report: {write_report([Path(source) for source in sources], Path(out))}")
+    say(f"the report: {write_report([Path(source) for source in sources], Path(out))}")
 
 
 @command
@@ -285,28 +342,16 @@ def inspect(
 
     result = run_inspect(path, verify=verify)
     for key, value in result.items():
-        _say(f"{key:>20}  {value}")
+        say(f"{key:>20}  {value}")
     _json(result, as_json)
 
 
-# ---------------------------------------------------------------------------------------------- printing
-
-
-@functools.cache
-def _console() -> Any:
-    from rich.console import Console
-
-    return Console(stderr=True, highlight=False, quiet=not _leads())
-
-
-def _say(text: str, style: str = "") -> None:
-    """Print a text as it is: no markup, since it may hold names and data, and no line breaks within a path."""
-    _console().print(text, style=style, markup=False, emoji=False, soft_wrap=True)
+# ---------------------------------------------------------------------------------------------- parts of commands
 
 
 def _fail(error: Exception) -> None:
-    _console().quiet = False  # each process tells of its own mistakes
-    _say(f"error: {error}", "red")
+    console().quiet = False  # each process tells of its own mistakes
+    say(f"error: {error}", "red")
     raise typer.Exit(1)
 
 
@@ -315,15 +360,10 @@ def _json(result: dict[str, Any], wanted: bool) -> None:
         sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
 
 
-def _leads() -> bool:
-    """Whether this process speaks for all that torchrun has started."""
-    return os.environ.get("RANK", "0") == "0"
-
-
 def _warn_of_unused(overrides: list[str] | None, resume: bool) -> None:
     unused = [override for override in overrides or [] if not override.startswith("run=")]
     if resume and unused:
-        _say(f"not used, since a run goes on as it began: {' '.join(unused)}", "yellow")
+        say(f"not used, since a run goes on as it began: {' '.join(unused)}", "yellow")
 
 
 def _print_recipe(recipe: Any) -> None:
@@ -337,94 +377,10 @@ def _report(run: str) -> None:
     from bertwright.report import write_report
 
     folder = expand(run)
-    _say(f"the report: {write_report([folder], folder / 'report.html')}")
+    say(f"the report: {write_report([folder], folder / 'report.html')}")
 
 
 def _given(text_column: str | None, second_column: str | None, label_column: str | None = None) -> dict[str, str]:
     """The columns that were named."""
     named = {"text_column": text_column, "second_column": second_column, "label_column": label_column}
     return {name: column for name, column in named.items() if column is not None}
-
-
-def _tell(counts: dict[str, int], told: str) -> None:
-    """Counts by side that are not 0."""
-    for side, count in counts.items():
-        if count:
-            _say(f"{side}: {count:,} examples {told}", "yellow")
-
-
-def _notices(result: dict[str, Any], shown: int = 5) -> None:
-    """What is odd in the data."""
-    if result["num_ignored"]:
-        _say(f"{result['num_ignored']:,} examples with a label of data.ignored_labels were left out", "yellow")
-    for notice in result["notices"][:shown]:
-        _say(notice, "yellow")
-    if len(result["notices"]) > shown:
-        _say(f"... and {len(result['notices']) - shown:,} more such notices", "yellow")
-
-
-def _print_scores(name: str, scores: dict[str, Any]) -> None:
-    metrics = "  ".join(f"{metric} {value:.4f}" for metric, value in scores["metrics"].items())
-    _say(f"{name}: {scores['examples']:,} examples  {metrics}")
-
-
-class _Bars:
-    """Progress bars of the stages of a command: counted work (files, bytes) and training steps."""
-
-    def __init__(self, bars: Any) -> None:
-        self._bars = bars
-        self._tasks: dict[str, Any] = {}
-
-    def counter(self, stage: str, done: int, total: int | None) -> None:
-        """Show that `done` of `total` units of a stage are done."""
-        self._bars.update(self._task(stage), completed=done, total=total, detail=f"{done:,}")
-
-    def steps(self, record: dict[str, Any]) -> None:
-        """Show a training step."""
-        detail = f"step {record['step']:,}  loss {record['loss']:.3f}  {record['tokens_per_second']:,.0f} tokens/s"
-        left = f"  {_clock(record['seconds_left'])} left"
-        self._bars.update(self._task("training"), completed=record["progress"], total=1.0, detail=detail + left)
-        if "evaluation" in record:
-            values = "  ".join(f"{name} {value:.4f}" for name, value in record["evaluation"].items())
-            self._bars.console.print(f"[dim]step {record['step']:,}  evaluation  {values}[/]")
-        for notice in record.get("notices", []):
-            _say(f"warning: {notice}", "yellow")
-        if record["progress"] >= 1.0:
-            self._tasks.pop("training", None)
-
-    def _task(self, stage: str) -> Any:
-        if stage not in self._tasks:
-            self._tasks[stage] = self._bars.add_task(stage, total=None, detail="")
-        return self._tasks[stage]
-
-
-@contextmanager
-def _stages() -> Iterator[tuple[Callable[[str], None], _Bars]]:
-    """A function that says what happens now, and progress bars below it."""
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[detail]}"))
-    options = {"console": _console(), "refresh_per_second": 4}
-    with Progress(*columns, TimeElapsedColumn(), **options) as bars:
-        yield lambda text: _say(text, "bold"), _Bars(bars)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _print_page(page: dict[str, Any]) -> None:
-    """The doctor's page, for a terminal."""
-    counts = "records", "characters", "duplicates", "empty"
-    _say("".join(f"{name:>12}" for name in counts) + "  file", "dim")
-    for entry in page["files"]:
-        columns = entry["columns"]
-        read = f"  (text: {', '.join(columns['text'])}; label: {columns['label'] or 'none'})" if columns else ""
-        _say("".join(f"{entry[name]:>12,}" for name in counts) + f"  {entry['file']}{read}")
-    losses = "unigram_entropy", "uniform_loss", "expected_first_loss"
-    told = [f"{name.replace('_', ' ')} {page[name]:.3f}" for name in losses if page[name] is not None]
-    _say("  ".join(told) + f"  (over {page['unit']})")
-    for warning in page["warnings"]:
-        _say(f"{warning['level']}: {warning['text']}", "yellow" if warning["level"] == "warning" else "dim")

@@ -14,6 +14,8 @@ from bertwright.corpus.files import STANDARD_INPUT, open_text
 from bertwright.devices import cast_weights, has_bfloat16, keep_freed_memory, use_threads
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
+from bertwright.model.heads import EncoderModel
+from bertwright.onnx import MODEL, OnnxModel
 from bertwright.output import answers_in
 from bertwright.tasks import TASKS
 from bertwright.tasks.task import Example, compute, num_windowed
@@ -42,15 +44,22 @@ class Predictor:
         settings = ReadingSettings.model_validate({**facts["data"], **(reading or {})})
         self.checkpoint = checkpoint
         self.task = TASKS[facts["task"]](settings, checkpoint.labels, facts["learnt"])
-        self.model = self.task.model(checkpoint.config, facts["pooling"])
-        load_whole(self.model, checkpoint)
-        self.model.eval()
+        self.model = self._exported() or self._model(facts["pooling"])
         self.special = SpecialTokens.of(checkpoint.tokenizer)
         self.num_windowed = 0
 
+    def _model(self, pooling: str) -> EncoderModel:
+        model = self.task.model(self.checkpoint.config, pooling)
+        load_whole(model, self.checkpoint)
+        return model.eval()
+
+    def _exported(self) -> OnnxModel | None:
+        file = self.checkpoint.folder / MODEL
+        return OnnxModel(file) if file.exists() else None
+
     @classmethod
     def load(cls, folder: str | Path, reading: dict[str, Any] | None = None) -> "Predictor":
-        """Load a run (its best checkpoint), a checkpoint folder, or a model of the hub.
+        """Load a run (its best checkpoint), a checkpoint folder, an exported one, or a model of the hub.
 
         Args:
             folder: or the name.
@@ -59,7 +68,8 @@ class Predictor:
         Raises:
             UserError: there is no fine-tuned model.
         """
-        return cls(load_checkpoint(checkpoint_folder(folder)), reading)
+        found = checkpoint_folder(folder)
+        return cls(load_checkpoint(found, weights=not (found / MODEL).exists()), reading)
 
     def answers(self, examples: Sequence[Example]) -> list[Any]:
         """An answer for each example, as the task gives it."""
@@ -102,7 +112,7 @@ def predict(run: str | Path, source: str, target: str, **reading: Any) -> dict[s
     keep_freed_memory()
     use_threads(0)
     predictor = Predictor.load(run, reading)
-    if has_bfloat16():
+    if has_bfloat16() and isinstance(predictor.model, EncoderModel):
         cast_weights(predictor.model, torch.bfloat16)
     examples = _lines(predictor) if source == "-" else predictor.task.read(Path(source), labelled=False)
     count = 0

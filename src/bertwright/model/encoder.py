@@ -36,7 +36,14 @@ class Encoder(nn.Module):
         )
         self.final_norm = norm(config) if modern else nn.Identity()
 
-    def forward(self, input_ids: Tensor, segment_ids: Tensor, position_ids: Tensor, sequence_ids: Tensor) -> Tensor:
+    def forward(
+        self,
+        input_ids: Tensor,
+        segment_ids: Tensor,
+        position_ids: Tensor,
+        sequence_ids: Tensor,
+        depth: int | None = None,
+    ) -> Tensor:
         """Contextual vectors of all tokens.
 
         Args:
@@ -45,6 +52,7 @@ class Encoder(nn.Module):
             position_ids: [B, L], counted from 0 within each sequence.
             sequence_ids: [B, L], equal for the tokens of one sequence, 0 for padding; a token sees only tokens with
                 the same number, so several sequences can share a row.
+            depth: layers to go through; 0 gives the embeddings, None goes through all.
 
         Returns:
             [B, L, D].
@@ -61,10 +69,10 @@ class Encoder(nn.Module):
         if any(map(config.is_local, range(config.layers))):
             views[True] = self._view(position_ids, sequence_ids, dtype, local=True)
         attend = ATTENTION[self.attention_path]
-        for number, layer in enumerate(self.layers):
+        for number, layer in enumerate(self.layers[:depth]):
             bias, by = views[config.is_local(number)]
             hidden = layer(hidden, bias, attend, by)
-        return self.final_norm(hidden)
+        return self.final_norm(hidden) if depth in (None, config.layers) else hidden
 
     def _view(
         self, position_ids: Tensor, sequence_ids: Tensor, dtype: torch.dtype, *, local: bool

@@ -66,6 +66,29 @@ class EncoderModel(nn.Module):
     encoder: Encoder
 
 
+class BareModel(EncoderModel):
+    """An encoder that gives the vectors of tokens, after `depth` layers or after all (None)."""
+
+    def __init__(self, config: ModelConfig, *, depth: int | None = None) -> None:
+        super().__init__()
+        self.encoder = Encoder(config)
+        self.depth = depth
+
+    def forward(
+        self,
+        input_ids: Tensor,
+        segment_ids: Tensor,
+        position_ids: Tensor,
+        sequence_ids: Tensor,
+        masked_positions: Tensor,
+        sequence_starts: Tensor,
+    ) -> Tensor:
+        """Vectors [N, D] of the tokens that are asked for (arguments: see PretrainingModel)."""
+        del sequence_starts
+        hidden = self.encoder(input_ids, segment_ids, position_ids, sequence_ids, self.depth)
+        return hidden.flatten(0, 1)[masked_positions]
+
+
 class PretrainingModel(EncoderModel):
     """An encoder with the masked-token head and, where a pair objective is trained, pooler and pair head.
 
@@ -146,6 +169,10 @@ class ClassificationModel(EncoderModel):
             vectors = first_vectors(hidden, sequence_starts)
         else:
             vectors = mean_vectors(hidden, sequence_ids, len(sequence_starts)).to(hidden.dtype)
+        return self.logits(vectors)
+
+    def logits(self, vectors: Tensor) -> Tensor:
+        """Of the vectors of sequences: [S, D] -> [S, C]."""
         if self.pooler is not None:
             vectors = self.pooler(vectors)
         if self.transform is not None:
@@ -180,7 +207,10 @@ class TokenModel(EncoderModel):
         """Scores [N, C] of the tokens that are asked for, those at masked_positions (see PretrainingModel)."""
         del sequence_starts  # tokens are asked, not the sequence
         hidden = self.encoder(input_ids, segment_ids, position_ids, sequence_ids)
-        vectors = hidden.flatten(0, 1)[masked_positions]
+        return self.logits(hidden.flatten(0, 1)[masked_positions])
+
+    def logits(self, vectors: Tensor) -> Tensor:
+        """Of the vectors of tokens: [..., D] -> [..., C]."""
         if self.transform is not None:
             vectors = self.transform(vectors)
         return self.classifier(self.dropout(vectors))

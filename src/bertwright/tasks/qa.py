@@ -377,7 +377,7 @@ def cut_out(text: str, begin: int, end: int) -> tuple[int, int]:
 def _goes_on(text: str, place: int) -> bool:
     """Whether the character at a place belongs to the one before it: marks, joiners, modifiers of emoji, jamo."""
     character, before = text[place], text[place - 1]
-    if unicodedata.category(character)[0] == "M" or character in "\u200c\u200d":
+    if unicodedata.category(character)[0] == "M" or character in "\u200c\u200d\uff9e\uff9f":
         return True
     if "\U0001f3fb" <= character <= "\U0001f3ff" or "\U000e0020" <= character <= "\U000e007f":  # skin, flags of regions
         return True

@@ -186,7 +186,9 @@ class Task(ABC):
         return {self.loss: self.count(rows)}
 
 
-def lay_out(windows: Sequence[Window], special: SpecialTokens, *, length: int, samples: np.ndarray) -> Rows:
+def lay_out(
+    windows: Sequence[Window], special: SpecialTokens, *, length: int, samples: np.ndarray, share_rows: bool = True
+) -> Rows:
     """Windows in rows of `length` tokens; `samples` are their numbers."""
     labels = [window.labels for window in windows if window.labels is not None]
     assert len(labels) in (0, len(windows))
@@ -197,6 +199,7 @@ def lay_out(windows: Sequence[Window], special: SpecialTokens, *, length: int, s
         sample_ids=samples,
         sequence_labels=np.array([window.target for window in windows]),
         labels=labels or None,
+        share_rows=share_rows,
     )
 
 
@@ -205,7 +208,7 @@ def compute(
 ) -> list[np.ndarray]:
     """The model's scores for each window, float32: [C], or [N, C] where N tokens are asked.
 
-    Windows of like length are computed together, in rows just long enough for them.
+    Windows of like length are computed together, each in a row of its own, just long enough for the longest of them.
     """
     sizes = np.array([framed_size(window.segments, special) for window in windows], dtype=np.int64)
     scores: list[np.ndarray] = [np.empty(0)] * len(windows)
@@ -215,7 +218,8 @@ def compute(
             length = int(sizes[order[begin]])
             chosen = order[begin : begin + max(1, COMPUTED_TOKENS // length)]
             begin += len(chosen)
-            rows = lay_out([windows[number] for number in chosen], special, length=length, samples=chosen)
+            together = [windows[number] for number in chosen]
+            rows = lay_out(together, special, length=length, samples=chosen, share_rows=False)
             found = forward(*rows.batch(device).asked).float().cpu().numpy()
             if windows[chosen[0]].labels is not None:  # the asked tokens stand in the order of their sequences
                 asked = rows.sequence_ids.ravel()[np.flatnonzero(rows.labels != IGNORED)]
