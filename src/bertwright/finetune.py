@@ -63,7 +63,7 @@ def _finetune(
     with processes.leader_first():
         if resume or not processes.leads:  # the others find in the folder what the first one has chosen
             recipe = load_recipe(FinetuneRecipe, run.recipe)
-        data = _Data(recipe)
+        data = Examples(recipe)
         start = load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)))
         vocabulary = data.encode(start)
         device = use_machine(recipe.train)
@@ -114,7 +114,7 @@ def _finetune(
     return processes.of_leader(result_of_best)
 
 
-def _model(recipe: FinetuneRecipe, data: "_Data", start: Checkpoint) -> tuple[EncoderModel, list[str]]:
+def _model(recipe: FinetuneRecipe, data: "Examples", start: Checkpoint) -> tuple[EncoderModel, list[str]]:
     """The task's model on a checkpoint, and the names of its parameters that the checkpoint does not have.
 
     The checkpoint's own classifier is taken over only if it answers the same question.
@@ -130,7 +130,7 @@ def _model(recipe: FinetuneRecipe, data: "_Data", start: Checkpoint) -> tuple[En
     return model, load_weights(model, start)
 
 
-class _Data:
+class Examples:
     """The examples of a recipe, their windows, their batches and their scores."""
 
     def __init__(self, recipe: FinetuneRecipe) -> None:
