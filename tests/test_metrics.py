@@ -134,8 +134,8 @@ def test_regression_metrics_equal_scipy(digits: int) -> None:
     truth = (draw.random(60) * 5).round(digits)
     predicted = (truth**3 + draw.normal(0, 8, 60)).round(digits)
     metrics = regression_metrics(truth, predicted)
-    assert metrics["pearson"] == pytest.approx(scipy.stats.pearsonr(truth, predicted).statistic)
-    assert metrics["spearman"] == pytest.approx(scipy.stats.spearmanr(truth, predicted).statistic)
+    assert metrics["pearson"] == pytest.approx(scipy.stats.pearsonr(truth, predicted)[0])
+    assert metrics["spearman"] == pytest.approx(scipy.stats.spearmanr(truth, predicted)[0])
     assert metrics["rmse"] == pytest.approx(sklearn.metrics.root_mean_squared_error(truth, predicted))
     assert len({round(value, 3) for value in metrics.values()}) == 3
     assert all(type(value) is float for value in metrics.values())
