@@ -8,15 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from helpers import ENDS, SUBJECTS, WORDS
+
 DATA_REQUIRED = "BERTWRIGHT_REQUIRE_DATA"
 """If set, a test marked `data` that is skipped, for whatever reason, counts as failed."""
-
-SUBJECTS = ("房间", "早餐", "前台", "手机", "这本书", "电池", "屏幕", "包装", "物流", "客服")
-WORDS = {
-    "positive": ("很好", "非常满意", "干净整齐", "值得推荐", "又快又好", "超出期待"),
-    "negative": ("很差", "非常失望", "又脏又乱", "不值这个价", "慢得要命", "完全不行"),
-}
-ENDS = ("下次还来。", "就是这样。", "朋友也这么说。", "写给大家看看。")
 
 
 @pytest.fixture(scope="session")

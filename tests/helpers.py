@@ -21,6 +21,14 @@ from bertwright.run import read_log
 from bertwright.store import Store, StoreWriter
 from bertwright.tokenizer import Tokenizer
 
+# Parts of the generated reviews.
+SUBJECTS = ("房间", "早餐", "前台", "手机", "这本书", "电池", "屏幕", "包装", "物流", "客服")
+WORDS = {
+    "positive": ("很好", "非常满意", "干净整齐", "值得推荐", "又快又好", "超出期待"),
+    "negative": ("很差", "非常失望", "又脏又乱", "不值这个价", "慢得要命", "完全不行"),
+}
+ENDS = ("下次还来。", "就是这样。", "朋友也这么说。", "写给大家看看。")
+
 SYMBOLS = [f"s{number}" for number in range(90)]
 
 

@@ -45,8 +45,9 @@ def test_other_runtimes_read_it(trained: Path, tmp_path: Path) -> None:
         str(tmp_path / "exported" / "model.onnx"), providers=["CPUExecutionProvider"]
     )
     wanted = {each.name for each in session.get_inputs()}
-    (logits,) = session.run(None, {name: array for name, array in inputs.items() if name in wanted})
+    (found,) = session.run(None, {name: array for name, array in inputs.items() if name in wanted})
     ours = Predictor.load(trained / "finetuned")
+    logits = np.asarray(found)
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     expected = np.stack(ours.answers([ours.task.example(text) for text in TEXTS[:4]]))
     np.testing.assert_allclose(shares, expected, atol=1e-4)

@@ -23,6 +23,7 @@ from bertwright.batches import pack
 from bertwright.errors import UserError
 from bertwright.evaluate import evaluate
 from bertwright.fill import fill
+from bertwright.model.heads import EncoderModel
 from bertwright.predict import predict
 from helpers import call, refused
 
@@ -83,6 +84,7 @@ def test_predictions_equal_direct_computation(predictor: Predictor, trained: Pat
     rows = shuffled_rows(40)
     head = load_file(trained / "finetuned" / "best" / "model.safetensors")
     expected = []
+    assert isinstance(predictor.model, EncoderModel)
     for row in rows:
         ids = predictor.checkpoint.tokenizer.encode(row["text"])
         begins = [*range(0, len(ids) - 30, 30), max(0, len(ids) - 30)]

@@ -19,7 +19,7 @@ from bertwright.model.heads import ClassificationModel, EncoderModel, TokenModel
 from bertwright.onnx import MODEL, OnnxModel, require_onnx
 from bertwright.predict import Predictor
 from bertwright.run import atomic_folder
-from bertwright.tasks.task import Example, compute
+from bertwright.tasks.task import compute
 
 PARITY = 1e-3
 """That the logits of the exported model may be off, at most."""
@@ -154,9 +154,7 @@ def _quietly() -> Iterator[None]:
 
 def _difference(predictor: Predictor, exported: OnnxModel) -> float:
     """The largest difference of logits, float32, over windows of different lengths."""
-    texts = [text.split() if predictor.task.separator == " " else [text] for text in SAMPLES]
-    pairs = [[*each, "a saw I saw"] if predictor.task.separator == "\t" else each for each in texts]
-    examples: list[Example] = [predictor.task.example(*each) for each in pairs]
+    examples = [predictor.task.example(*predictor.task.parts(f"{text}\ta saw I saw")) for text in SAMPLES]
     tokenizer, length = predictor.checkpoint.tokenizer, predictor.checkpoint.facts["length"]
     windows = predictor.task.windows(tokenizer, predictor.special, examples, length)
     device = torch.device("cpu")

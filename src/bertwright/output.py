@@ -19,6 +19,9 @@ from bertwright.tasks.task import Example, Task
 
 TABLES = (".csv", ".tsv", ".jsonl")
 
+NESTED = ("alternatives", "entities", "probabilities")
+"""What a table cannot hold of an answer."""
+
 Write = Callable[[Example, Any], None]
 """Told an example and its answer."""
 
@@ -77,13 +80,8 @@ def _write_lines(file: _Text, path: Path, task: Task, example: Example, answer: 
 
 def _flat(told: dict[str, Any]) -> dict[str, Any]:
     """What a table can hold."""
-    found = {}
-    for name, value in told.items():
-        if isinstance(value, list) and all(isinstance(each, str) for each in value) and name != "alternatives":
-            found[name] = " ".join(value)
-        elif not isinstance(value, list | dict):
-            found[name] = value
-    return found
+    kept = {name: value for name, value in told.items() if name not in NESTED}
+    return {name: " ".join(value) if isinstance(value, list) else value for name, value in kept.items()}
 
 
 def _write_object(file: _Text, row: dict[str, Any]) -> None:

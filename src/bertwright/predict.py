@@ -17,7 +17,7 @@ from bertwright.errors import UserError
 from bertwright.model.heads import EncoderModel
 from bertwright.onnx import MODEL, OnnxModel
 from bertwright.output import answers_in
-from bertwright.tasks import TASKS
+from bertwright.tasks import TASKS, Pair, QuestionAnswering
 from bertwright.tasks.task import Example, compute, num_windowed
 
 CHUNK = 4096
@@ -85,9 +85,9 @@ class Predictor:
 
         Args:
             texts: each a text (classify), or a list: of two texts (pair), of a question and a passage (qa), of words
-                (tag).
+                (tag); or such a list as one text: with tabs between the texts, with spaces between the words.
         """
-        examples = [self.task.example(*([each] if isinstance(each, str) else each)) for each in texts]
+        examples = [self.task.example(*(self.task.parts(each) if isinstance(each, str) else each)) for each in texts]
         return [self.task.told(*pair) for pair in zip(examples, self.answers(examples), strict=True)]
 
 
@@ -129,8 +129,8 @@ def _lines(predictor: Predictor) -> Iterator[Example]:
     task = predictor.task
     with open_text(STANDARD_INPUT) as lines:
         for number, line in enumerate(lines, start=1):
-            parts = line.rstrip("\n").split(task.separator) if task.separator else [line.rstrip("\n")]
-            if task.separator == "\t" and len(parts) != 2:
+            parts = task.parts(line.rstrip("\n"))
+            if isinstance(task, Pair | QuestionAnswering) and len(parts) != 2:
                 raise UserError(
                     f"this line has {len(parts)} text{'s' if len(parts) > 1 else ''}",
                     file=STANDARD_INPUT,
@@ -138,4 +138,5 @@ def _lines(predictor: Predictor) -> Iterator[Example]:
                     expected="two texts, separated by a tab",
                     advice="mend the line",
                 )
-            yield task.example(*parts)
+            if parts:
+                yield task.example(*parts)

@@ -32,8 +32,7 @@ from bertwright.run import read_json, read_log
 from bertwright.tasks.tag import Labels, Sentence, Tag
 from bertwright.tasks.task import Example, Window
 from bertwright.tokenizer import Tokenizer
-from conftest import ENDS, WORDS
-from helpers import SMALL_FINETUNING, SMALL_TRAINING, call, refused, write_recipe
+from helpers import ENDS, SMALL_FINETUNING, SMALL_TRAINING, WORDS, call, refused, write_recipe
 from test_tokenizer import corpus, settings, write_unigram
 
 NAMES = {"手机": "THING", "电池": "THING", "屏幕": "THING", "这本书": "THING", "房间": "PLACE", "前台": "PLACE"}
@@ -112,6 +111,14 @@ def tag_of(tmp_path: Path, *tagged: Tagged) -> tuple[Tag, list[Example]]:
     return task, examples
 
 
+def sure(task: Tag, labels: Sequence[str], shares: np.ndarray) -> Labels:
+    """An answer that gives its labels these probabilities, and the others evenly the rest."""
+    numbers = np.array([task.labels.index(label) for label in labels])
+    probabilities = np.repeat((1 - shares)[:, None] / (len(task.labels) - 1), len(task.labels), axis=1)
+    probabilities[np.arange(len(numbers)), numbers] = shares
+    return Labels(list(labels), probabilities)
+
+
 def sentence(*words: str, joined: Sequence[bool] | None = None, label: tuple[str, ...] | None = None) -> Sentence:
     found = Tag(ReadingSettings()).example(*words)
     assert isinstance(found, Sentence)
@@ -157,8 +164,7 @@ def test_probabilities_are_those_of_transformers(tagger: Tagger) -> None:
             ids += pieces.tolist()
         with torch.inference_mode():
             shares = model(input_ids=torch.tensor([[*ids, tokenizer.sep_id]])).logits[0, places].softmax(-1).numpy()
-        chosen = [LABELS.index(label) for label in answer.labels]
-        np.testing.assert_allclose(answer.probabilities, shares[np.arange(len(chosen)), chosen], atol=1e-5)
+        np.testing.assert_allclose(answer.probabilities, shares, atol=1e-5)
 
 
 # ---------------------------------------------------------------------------------------------- windows
@@ -309,7 +315,7 @@ def test_chinese_words_stand_together_where_the_file_does_not_tell(tmp_path: Pat
     (example,) = task.read(write_sentences(tmp_path / "a.conll", [tagged]))
     assert isinstance(example, Sentence)
     assert example.joined == (False, True, True, False, False, True)
-    answer = Labels(["O", "B-PLACE", "I-PLACE", "B-THING", "I-THING", "O"], np.ones(6))
+    answer = Labels(["O", "B-PLACE", "I-PLACE", "B-THING", "I-THING", "O"], np.ones((6, 1)))
     assert task.told(example, answer)["entities"] == [
         {"type": "PLACE", "begin": 1, "end": 3, "text": "公园。"},
         {"type": "THING", "begin": 3, "end": 5, "text": "BERT 很"},
@@ -351,7 +357,7 @@ def test_answers_are_valid_where_the_likeliest_labels_are_not() -> None:
     scores = np.log(np.array([[0.3, 0.1, 0.1, 0.1, 0.4], [0.0125, 0.0125, 0.95, 0.0125, 0.0125]]))
     (answer,) = task.answers([sentence("a", "b")], [window], [scores])
     assert answer.labels == ["B-PLACE", "I-PLACE"]
-    assert answer.probabilities == pytest.approx([0.3, 0.95])
+    assert answer.probabilities[[0, 1], [0, 2]] == pytest.approx([0.3, 0.95])
     task = Tag(ReadingSettings(), LABELS, {"scheme": None})
     (answer,) = task.answers([sentence("a", "b")], [window], [scores])
     assert answer.labels == ["O", "I-PLACE"], "labels that mark no entities follow each other as they like"
@@ -479,7 +485,7 @@ def test_scores_by_hand(tmp_path: Path) -> None:
     truth = "B-X I-X O B-Y O", "B-X O B-Y I-Y"
     given = "B-X I-X O B-X O", "O O B-Y I-Y"
     task, examples = tag_of(tmp_path, *([(f"w{n}", label) for n, label in enumerate(each.split())] for each in truth))
-    answers = [Labels(list[str](each.split()), np.linspace(0.9, 0.5, len(each.split()))) for each in given]
+    answers = [sure(task, each.split(), np.linspace(0.9, 0.5, len(each.split()))) for each in given]
     scores = task.scores(examples, answers)
     metrics = scores["metrics"]
     assert metrics == pytest.approx({"f1": 4 / 7, "precision": 2 / 3, "recall": 1 / 2, "accuracy": 7 / 9})
@@ -493,7 +499,7 @@ def test_scores_by_hand(tmp_path: Path) -> None:
 
 def test_the_surest_mistake_of_a_sentence_is_shown(tmp_path: Path) -> None:
     task, examples = tag_of(tmp_path, [("a", "VERB"), ("b", "NOUN"), ("c", "NOUN"), ("d", "VERB")])
-    answer = Labels(["NOUN", "VERB", "VERB", "VERB"], np.array([0.6, 0.8, 0.7, 0.9]))
+    answer = sure(task, ["NOUN", "VERB", "VERB", "VERB"], np.array([0.6, 0.8, 0.7, 0.9]))
     (shown,) = task.scores(examples, [answer])["most_wrong"]
     assert shown == {**shown, "text": "a [b] c d", "label": "NOUN", "predicted": "VERB"}
 
@@ -501,7 +507,7 @@ def test_the_surest_mistake_of_a_sentence_is_shown(tmp_path: Path) -> None:
 def test_scores_of_parts_of_speech(tmp_path: Path) -> None:
     tagged = [[("a", "VERB"), ("b", "NOUN")], [("c", "VERB")]]
     task, examples = tag_of(tmp_path, *tagged)
-    answers = [Labels(["VERB", "VERB"], np.ones(2)), Labels(["VERB"], np.ones(1))]
+    answers = [sure(task, ["VERB", "VERB"], np.ones(2)), sure(task, ["VERB"], np.ones(1))]
     assert task.scores(examples, answers)["metrics"] == pytest.approx({"accuracy": 2 / 3})
 
 
@@ -518,7 +524,7 @@ def test_gold_labels_that_are_not_valid(trained: Path, tmp_path: Path) -> None:
     wanted = [task.labels.index(label) for label in ("B-X", "I-X", "O")]
     assert first.labels.tolist() == [IGNORED, *wanted, IGNORED]
     perfect = [["B-X", "I-X", "O"], ["B-X"], ["O", "B-Y"], ["B-Y"]]
-    scores = task.scores(examples, [Labels(labels, np.ones(len(labels))) for labels in perfect])
+    scores = task.scores(examples, [sure(task, labels, np.ones(len(labels))) for labels in perfect])
     assert scores["metrics"] == {"f1": 1.0, "precision": 1.0, "recall": 1.0, "accuracy": 1.0}
     result = finetune(recipe(trained, tmp_path, train=odd, development=[[("手", "O"), ("机", "B-X")]]))
     assert [each.partition(" (")[0] for each in result["notices"]] == [notice.partition(" (")[0]]

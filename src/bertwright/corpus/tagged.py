@@ -68,8 +68,19 @@ def sentences(path: Path, settings: ReadingSettings, *, labelled: bool) -> Itera
 
 
 def label_column(settings: ReadingSettings) -> int:
-    """CoNLL-U: the number of the column that holds the labels."""
-    name = settings.label_column if settings.label_column in CONLLU_COLUMNS else DEFAULT_COLUMN
+    """CoNLL-U: the number of the column that holds the labels.
+
+    Raises:
+        UserError: there is no such column.
+    """
+    usual = ReadingSettings.model_fields["label_column"].default
+    name = DEFAULT_COLUMN if settings.label_column == usual else settings.label_column
+    if name not in CONLLU_COLUMNS:
+        raise UserError(
+            f"CoNLL-U has no column {name!r}",
+            expected=", ".join(CONLLU_COLUMNS[2:]),
+            advice="name one of them by data.label_column",
+        )
     return CONLLU_COLUMNS.index(name)
 
 

@@ -260,7 +260,9 @@ class Classify(Task):
 class Pair(Classify):
     """The same for a pair of texts: does one follow from the other, do they mean the same, how alike are they?"""
 
-    separator = "\t"
+    def parts(self, line: str) -> list[str]:
+        """Two texts, separated by a tab."""
+        return line.split("\t")
 
     def key(self, example: Example) -> str:
         """The same pair the other way round is the same."""

@@ -62,7 +62,6 @@ class QuestionAnswering(Task):
     """
 
     loss = "answer"
-    separator = "\t"
 
     def read(self, path: Path, *, labelled: bool = True) -> Iterator[Example]:
         """Read questions in the format of SQuAD."""
@@ -112,6 +111,10 @@ class QuestionAnswering(Task):
     def metric_names(self) -> tuple[str, ...]:
         """F1 and exact match."""
         return "f1", "exact"
+
+    def parts(self, line: str) -> list[str]:
+        """The question and the passage, separated by a tab."""
+        return line.split("\t", maxsplit=1)
 
     def group(self, example: Example) -> str:
         """The passage: questions on it are not parted."""

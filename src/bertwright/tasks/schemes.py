@@ -23,7 +23,9 @@ def scheme_of(labels: Sequence[str]) -> str | None:
     if not marked or not all(label[1:2] == "-" and len(label) > 2 for label in marked):
         return None
     prefixes = {label[0] for label in marked}
-    return next((name for name, known in PREFIXES.items() if prefixes <= known and "B" in prefixes), None)
+    if not prefixes & {"B", "S"} and prefixes != {"I"}:
+        return None
+    return next((name for name, known in PREFIXES.items() if prefixes <= known), None)
 
 
 def follows(before: str, label: str, scheme: str) -> bool:

@@ -45,14 +45,13 @@ class Labels:
 
     labels: list[str]
     probabilities: np.ndarray
-    """[words], of these labels, each by itself."""
+    """[words, C], of every label for each word by itself."""
 
 
 class Tag(Task):
     """A label for each word."""
 
     loss = "labels"
-    separator = " "
 
     def read(self, path: Path, *, labelled: bool = True) -> Iterator[Example]:
         """Read sentences: CoNLL, CoNLL-U, jsonl with lists, or a sentence a row."""
@@ -67,6 +66,10 @@ class Tag(Task):
                 joined=sentence.joined or _joined(sentence.words),
                 raw=sentence.raw,
             )
+
+    def parts(self, line: str) -> list[str]:
+        """Words, separated by spaces."""
+        return line.split()
 
     def key(self, example: Example) -> str:
         """The words as they are: many sentences are short, and differ in a sign only."""
@@ -176,8 +179,7 @@ class Tag(Task):
                 logits[windows[number].places] = scores[number]
             shares = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
             chosen = best_sequence(shares, *allowed) if allowed else shares.argmax(axis=1)
-            probabilities = np.exp(shares[np.arange(len(chosen)), chosen])
-            found.append(Labels([self.labels[label] for label in chosen], probabilities))
+            found.append(Labels([self.labels[label] for label in chosen], np.exp(shares)))
         return found
 
     def scores(self, examples: Sequence[Example], answers: list[Any]) -> dict[str, Any]:
@@ -201,20 +203,22 @@ class Tag(Task):
     def _most_wrong(
         self, examples: Sequence[Example], answers: list[Labels], number: dict[str, int]
     ) -> list[dict[str, Any]]:
-        """The wrong words that the model was surest of, in their sentences."""
+        """The word with the least probable right label of each sentence, in its sentence; the worst sentences first."""
         found = []
         for example, answer in zip(examples, answers, strict=True):
             assert isinstance(example, Sentence)
-            truth = [self.labels[index] for index in self._wanted(example, number)]
-            wrong = [place for place, label in enumerate(truth) if label != answer.labels[place]]
+            truth = self._wanted(example, number)
+            right = answer.probabilities[np.arange(len(truth)), truth]
+            wrong = [place for place, label in enumerate(truth) if self.labels[label] != answer.labels[place]]
             if wrong:
-                worst = max(wrong, key=lambda place, sure=answer.probabilities: sure[place])
+                worst = min(wrong, key=lambda place, shares=right: shares[place])
                 text = _shown(example.texts, example.joined, worst)
-                found.append((float(answer.probabilities[worst]), example.id, text, truth[worst], answer.labels[worst]))
-        found.sort(key=lambda each: -each[0])
+                labels = self.labels[truth[worst]], answer.labels[worst]
+                found.append((float(right[worst]), example.id, text, *labels))
+        found.sort(key=lambda each: each[0])
         return [
-            {"id": identity, "text": text, "label": label, "predicted": predicted, "probability": round(1 - sure, 4)}
-            for sure, identity, text, label, predicted in found[:MOST_WRONG]
+            {"id": identity, "text": text, "label": label, "predicted": predicted, "probability": round(share, 4)}
+            for share, identity, text, label, predicted in found[:MOST_WRONG]
         ]
 
     def told(self, example: Example, answer: Any) -> dict[str, Any]:

@@ -73,8 +73,6 @@ class Task(ABC):
 
     loss: str
     """What the loss is called in the log."""
-    separator: str | None = None
-    """What stands between the texts of an example that is one line."""
 
     def __init__(
         self, settings: ReadingSettings, labels: list[str] | None = None, learnt: dict[str, Any] | None = None
@@ -155,6 +153,10 @@ class Task(ABC):
     def key(self, example: Example) -> str:
         """Equal for examples that are the same but for case and punctuation."""
         return "\0".join(" ".join(_PUNCTUATION.sub("", text.lower()).split()) for text in example.texts)
+
+    def parts(self, line: str) -> list[str]:
+        """The texts of an example that is written in one line."""
+        return [line]
 
     def example(self, *texts: str) -> Example:
         """An example of these texts, not from a file."""
