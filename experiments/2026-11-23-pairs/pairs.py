@@ -2,9 +2,11 @@
 
     python experiments/2026-11-23-pairs/pairs.py --text rfc.txt          nine runs of a quarter of an hour
     python experiments/2026-11-23-pairs/pairs.py --text rfc.txt --seeds 2 --pairs none --threads 1    one of them
+    python experiments/2026-11-23-pairs/pairs.py --text rfc.txt --start MINILM --steps 1200 --folder runs/pairs-start
 
 Three objectives (masked tokens alone, with next sentence, with sentence order), the same text, model and steps. Every
 model with a pair head is then asked both questions, "is next" standing for "in order", on the same held-out pairs.
+With --start the models do not begin from random weights but from a pre-trained encoder, which knows words already.
 Beside them a bag of words: how much of the second part's vocabulary stands in the first, with the threshold that is
 best on training pairs. The runs show a plateau, too (P20): how long the loss of masked tokens stays near the unigram
 entropy, and the most that it falls in a tenth of the run. One JSON per run in --folder; what is there is not run again.
@@ -43,6 +45,7 @@ def main() -> None:
     """Run what is missing and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", required=True)
+    parser.add_argument("--start", help="a checkpoint that all models begin from; without it, random weights")
     parser.add_argument("--steps", type=int, default=3600, help="of 2,048 tokens")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--pairs", nargs="+", default=["none", *PAIRS], choices=["none", *PAIRS])
@@ -103,22 +106,27 @@ def plateau(curve: np.ndarray, entropy: float) -> dict[str, float]:
 
 
 def recipe_of(given: argparse.Namespace, pair: str, seed: int) -> PretrainRecipe:
-    """The `bert` layout with Muon: pairs need its segments, and AdamW would stay near the frequencies."""
+    """The `bert` layout, as pairs need its segments.
+
+    From random weights with Muon, as AdamW would stay near the frequencies; from a checkpoint with AdamW, which leaves
+    more of it as it is.
+    """
+    muon = {"name": "muon", "matrix_learning_rate": 2e-2, "learning_rate": 2e-3, "betas": [0.9, 0.98]}
+    begin: dict[str, Any] = {
+        "tokenizer": {"vocabulary_size": 8192},
+        "model": {"preset": "mini", "max_length": LENGTH},
+        "optimizer": muon,
+    }
+    if given.start:
+        begin = {"start": {"checkpoint": given.start}, "optimizer": {"learning_rate": 2e-4}}
     return parse(
         PretrainRecipe,
         {
             "run": str(given.folder / f"{pair}-{seed}"),
             "store": str(given.folder / "store"),
             "corpus": {"files": [given.text], "reader": "sentences", "held_out": 0.05, "language": "en"},
-            "tokenizer": {"vocabulary_size": 8192},
-            "model": {"preset": "mini", "max_length": LENGTH},
             "objective": {"pair": pair},
-            "optimizer": {
-                "name": "muon",
-                "matrix_learning_rate": 2e-2,
-                "learning_rate": 2e-3,
-                "betas": [0.9, 0.98],
-            },
+            **begin,
             "train": {
                 "steps": given.steps,
                 "batch_size": 16,
