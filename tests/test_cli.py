@@ -118,7 +118,7 @@ def test_json_comes_last_on_standard_output(trained: Path, recipes: dict[str, Pa
         "inspect": ([runs[0]], {"kind", "steps"}, "checkpoints"),
     }
     with_json = {name for name in COMMANDS if "--json" in call(name, "--help").out}
-    assert set(calls) == with_json - {"demo"}, "demo takes minutes"
+    assert set(calls) == with_json - {"demo", "answer"}, "demo takes minutes; answer: test_qa.py"
     for command, (words, keys, told) in calls.items():
         answer = call(command, *words, "--json")
         assert answer.code == 0, (command, answer.err)

@@ -319,6 +319,26 @@ def fill(
 
 
 @command
+def answer(
+    run: Annotated[str, typer.Argument(help="A run that was fine-tuned for qa, or its checkpoint.")],
+    question: Annotated[str, typer.Argument(help="The question.")],
+    passage: Annotated[str, typer.Argument(help="The passage; - reads it from standard input.")],
+    as_json: Json = False,
+) -> None:
+    """Answer one question, and tell where the answer could begin and end; the report draws it."""
+    from bertwright.answer import answer as run_answer
+
+    result = run_answer(run, question, sys.stdin.read() if passage == "-" else passage)
+    say(f"{question}  {result['answer'] or 'no answer in the passage'}  score {result['score']:.3f}")
+    for name in ("begin", "end"):
+        shares = result[f"{name}_probabilities"]
+        best = sorted(range(len(shares)), key=lambda place, of=shares: -of[place])[:5]
+        told = "  ".join(f"{result['tokens'][place] or '[CLS]'} {shares[place]:.3f}" for place in best)
+        say(f"{name:>6}s at  {told}")
+    _json(result, as_json)
+
+
+@command
 def report(
     sources: Annotated[list[str], typer.Argument(metavar="RUN_OR_RESULTS...", help="Run folders, or folders of runs.")],
     out: Annotated[str, typer.Option(help="The page to write.")] = "report.html",

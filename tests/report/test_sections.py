@@ -292,3 +292,28 @@ def test_a_result_that_no_section_draws_is_shown_as_it_is(tmp_path: Path) -> Non
     assert isinstance(fold, Fold)
     assert fold.title == "run/results/strange.json"
     assert '"answer": "四十二"' in fold.code
+
+
+def test_an_answer_is_drawn(tmp_path: Path) -> None:
+    result = {
+        "kind": "answer",
+        "question": "Why?",
+        "answer": "<b>gravity",
+        "tokens": ["", "under ", "<b>", "gravity"],
+        "begin_probabilities": [0.1, 0.2, 0.6, 0.1],
+        "end_probabilities": [0.1, 0.1, 0.1, 0.7],
+        "naive": [2, 3],
+    }
+    made_up.write(tmp_path / "answer.json", result)
+    (section,) = (sections_of(tmp_path / "answer.json")[name] for name in ["answer"])
+    (figure,) = blocks_of(section, Figure)
+    begins, ends = figure.chart["data"]
+    assert (begins["y"], ends["y"]) == (result["begin_probabilities"], result["end_probabilities"])
+    assert figure.chart["layout"]["xaxis"]["ticktext"] == ["[CLS]", "under ", "&lt;b&gt;", "gravity"]
+    (facts,) = blocks_of(section, Facts)
+    assert facts.rows == [
+        ("question", "Why?"),
+        ("answer", "<b>gravity"),
+        ("most likely beginning", "<b>"),
+        ("most likely end", "gravity"),
+    ]

@@ -18,6 +18,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from bertwright.answer import answer
 from bertwright.batches import IGNORED, SpecialTokens
 from bertwright.config import FinetuneRecipe, ModelConfig, ReadingSettings, TokenizerSettings
 from bertwright.errors import UserError
@@ -26,7 +27,7 @@ from bertwright.finetune import finetune
 from bertwright.metrics import answer_metrics, chinese_f1
 from bertwright.predict import Predictor
 from bertwright.recipe import parse
-from bertwright.run import read_log
+from bertwright.run import read_json, read_log
 from bertwright.tasks.qa import (
     ALTERNATIVES,
     BEGIN,
@@ -41,7 +42,7 @@ from bertwright.tasks.qa import (
 )
 from bertwright.tasks.task import Example, Window, compute, lay_out
 from bertwright.tokenizer import Tokenizer
-from helpers import SMALL_TRAINING, call
+from helpers import SMALL_TRAINING, call, refused
 from test_tokenizer import SENTENCES, corpus, write_unigram
 
 KINDS = ("wordpiece", "bpe", "characters", "unigram")
@@ -914,3 +915,31 @@ def test_a_long_passage_is_answered_wherever_the_answer_stands(
     assert [(row["answer"], row["begin"]) for row in told] == [("电池", begin) for begin in [*begins, 0]]
     assert predictor.num_windowed == len(begins)
     assert sum(shapes) > 2 * len(begins)
+
+
+# ---------------------------------------------------------------------------------------------- one question
+
+
+def test_one_question_looked_at(answering: tuple[Path, dict[str, Any], bool], trained: Path) -> None:
+    """The answer is predict's; both softmaxes are over the passage (and [CLS], if that can be the answer) only."""
+    folder, _, missing = answering
+    content = json.loads((folder / "test.json").read_text(encoding="utf-8"))
+    paragraph = content["data"][0]["paragraphs"][0]
+    passage, question = paragraph["context"], paragraph["qas"][0]["question"]
+    found = answer(folder / "run", question, passage)
+    (told,) = Predictor.load(folder / "run").predict([[question, passage]])
+    assert {name: found[name] for name in told} == told
+    assert "".join(found["tokens"]) == passage
+    assert (found["tokens"][0] == "") == missing
+    for name in ("begin_probabilities", "end_probabilities"):
+        assert len(found[name]) == len(found["tokens"])
+        assert sum(found[name]) == pytest.approx(1.0, abs=1e-4)
+    shares = np.array([found["begin_probabilities"], found["end_probabilities"]])
+    assert found["naive"] == shares.argmax(axis=1).tolist()
+    assert found["answer"] == passage[found["begin"] : found["end"]] != ""
+    assert read_json(folder / "run" / "results" / "answer.json") == found
+    words = call("answer", folder / "run", question, "-", "--json", stdin=passage.encode())
+    assert (words.code, json.loads(words.out)) == (0, found)
+    assert f"{question}  {found['answer']}  score" in words.err
+    refused(call("answer", trained / "finetuned", question, passage), "this model answers no questions")
+    refused(call("answer", folder / "run", question, " "), "the passage is empty")

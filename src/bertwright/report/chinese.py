@@ -179,6 +179,19 @@ CHINESE: dict[str, str] = {
     "A tick marks the token that one expects.": "打勾的是人们预期的词元。",
     "expected": "预期",
     "expected {token}: not among the first {count}": "预期 {token}：不在前 {count} 个之中",
+    # Answers
+    "Where an answer begins and ends": "答案从哪里开始，到哪里结束",
+    "question": "问题",
+    "answer": "答案",
+    "no answer in the passage": "文中没有答案",
+    "most likely beginning": "最可能的开头",
+    "most likely end": "最可能的结尾",
+    "begins here": "从这里开始",
+    "ends here": "到这里结束",
+    (
+        "Two softmaxes over the tokens of the passage, by the start vector and by the end vector. The answer is the pair "
+        "with the highest product of which the end does not come first."
+    ): "在文章的词元上做两次 softmax，分别用开始向量和结束向量。答案是乘积最大、且结尾不在开头之前的一对。",
     # Scores
     "Scores": "评分",
     "Scores: {name}": "评分：{name}",

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from bertwright.report.answers import answer_sections
 from bertwright.report.blocks import Block, Facts, Fold, Paragraph, Section, Tile
 from bertwright.report.comparison import comparison_sections, contenders, demo_result, finetuned, metric_name
 from bertwright.report.data_page import data_sections
@@ -26,7 +27,7 @@ from bertwright.report.pretraining import fill_sections, pretraining_sections
 from bertwright.report.scores import score_sections, side_name
 from bertwright.report.sources import Source
 
-DRAWN = {"data", "pretrain", "start", "finetune", "fill", "demo"}
+DRAWN = {"data", "pretrain", "start", "finetune", "fill", "answer", "demo"}
 """Names of the results that a section draws; the others are shown as they are."""
 
 MAX_OTHER = 100_000
@@ -236,6 +237,7 @@ SECTIONS: tuple[Callable[[list[Source], Say], list[Section]], ...] = (
     data_sections,
     pretraining_sections,
     fill_sections,
+    answer_sections,
     score_sections,
     machine_sections,
     recipe_sections,
