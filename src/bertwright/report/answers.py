@@ -31,8 +31,8 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
     names = say("begins here"), say("ends here")
     chart = token_bars(tokens, [result["begin_probabilities"], result["end_probabilities"]], names)
     explanation = say(
-        "Two softmaxes over the tokens of the passage, by the start vector and by the end vector. The answer is the pair "
-        "with the highest product of which the end does not come first."
+        "Two softmaxes over the tokens of the passage, by the start vector and by the end vector. The answer is the "
+        "pair with the highest product of which the end does not come first."
     )
     summary = f"{names[0]}, {names[1]}"
     return [Facts(facts), Figure(chart, summary=summary, height=420), Paragraph(explanation, tone="note")]

@@ -189,8 +189,8 @@ CHINESE: dict[str, str] = {
     "begins here": "从这里开始",
     "ends here": "到这里结束",
     (
-        "Two softmaxes over the tokens of the passage, by the start vector and by the end vector. The answer is the pair "
-        "with the highest product of which the end does not come first."
+        "Two softmaxes over the tokens of the passage, by the start vector and by the end vector. The answer is the "
+        "pair with the highest product of which the end does not come first."
     ): "在文章的词元上做两次 softmax，分别用开始向量和结束向量。答案是乘积最大、且结尾不在开头之前的一对。",
     # Scores
     "Scores": "评分",
