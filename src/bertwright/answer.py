@@ -4,13 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from bertwright.errors import UserError
 from bertwright.predict import Predictor
 from bertwright.run import write_json
 from bertwright.tasks.qa import NO_ANSWER, QuestionAnswering, best_spans
-from bertwright.tasks.task import compute
 
 
 def answer(run: str | Path, question: str, passage: str) -> dict[str, Any]:
@@ -43,9 +41,7 @@ def answer(run: str | Path, question: str, passage: str) -> dict[str, Any]:
     if not passage.strip():
         raise UserError("the passage is empty", expected="a text that may hold the answer", advice="give one")
     example = task.example(question, passage)
-    length = predictor.checkpoint.facts["length"]
-    windows = task.windows(predictor.checkpoint.tokenizer, predictor.special, [example], length)
-    scores = compute(predictor.model, windows, predictor.special, torch.device("cpu"))
+    windows, scores = predictor.scores([example])
     (found,) = task.answers([example], windows, scores)
     best = max(range(len(windows)), key=lambda number: best_spans(scores[number], task.learnt["longest"])[0])
     places = windows[best].places

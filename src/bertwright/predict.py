@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from bertwright.batches import SpecialTokens
@@ -18,7 +19,7 @@ from bertwright.model.heads import EncoderModel
 from bertwright.onnx import MODEL, OnnxModel
 from bertwright.output import answers_in
 from bertwright.tasks import TASKS, Pair, QuestionAnswering
-from bertwright.tasks.task import Example, compute, num_windowed
+from bertwright.tasks.task import Example, Window, compute, num_windowed
 
 CHUNK = 4096
 """Examples that are read, sorted by length and computed before the next ones are read."""
@@ -75,10 +76,13 @@ class Predictor:
         """An answer for each example, as the task gives it."""
         if not examples:
             return []
+        return self.task.answers(examples, *self.scores(examples))
+
+    def scores(self, examples: Sequence[Example]) -> tuple[list[Window], list[np.ndarray]]:
+        """The windows of examples, and the model's scores for each (see `compute`)."""
         windows = self.task.windows(self.checkpoint.tokenizer, self.special, examples, self.checkpoint.facts["length"])
         self.num_windowed += num_windowed(windows)
-        scores = compute(self.model, windows, self.special, torch.device("cpu"))
-        return self.task.answers(examples, windows, scores)
+        return windows, compute(self.model, windows, self.special, torch.device("cpu"))
 
     def predict(self, texts: Iterable[Any]) -> list[dict[str, Any]]:
         """The answers for texts, in their order.

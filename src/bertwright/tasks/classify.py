@@ -1,4 +1,4 @@
-"""A class for a sequence, or for a pair of sequences (the lecture's slides 60, 61, 63: "this is good" -> positive).
+"""A class for a sequence, or for a pair of sequences (the lecture's slides 61, 64 and 65: "this is good" -> positive).
 
 The encoder starts from pre-trained weights, the linear layer on it from random ones, and both are trained. Instead of
 one class, the label can be any number of classes, or a number.

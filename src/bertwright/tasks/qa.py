@@ -1,4 +1,4 @@
-"""An answer in a passage (the lecture's slides 65 to 68): where does it begin, and where does it end?
+"""An answer in a passage (the lecture's slides 66 to 68): where does it begin, and where does it end?
 
 The start vector and the end vector are multiplied with the vectors of the passage's tokens; a softmax over them says
 where the answer begins, another one where it ends. A passage that does not answer begins and ends its answer at [CLS]
@@ -152,8 +152,7 @@ class QuestionAnswering(Task):
                 if self.learnt["missing"]:
                     labels[0] = ASKED
                     offsets = np.concatenate([[NO_ANSWER], offsets])
-                inside = wanted is not None and begin <= wanted[0] and wanted[1] < end
-                if wanted is not None and inside:
+                if wanted is not None and begin <= wanted[0] and wanted[1] < end:
                     labels[before + wanted[0] - begin] += BEGIN
                     labels[before + wanted[1] - begin] += END
                 elif self.learnt["missing"] and (wanted is not None or example.label == ()):

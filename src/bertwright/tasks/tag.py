@@ -1,4 +1,4 @@
-"""A label for each word of a sentence (the lecture's slides 61 and 64): parts of speech, names.
+"""A label for each word of a sentence (the lecture's slide 63: "I saw a saw"): parts of speech, names.
 
 A word can be several tokens; its label is asked at the first one. Where the labels mark entities (BIO, BIOES), the
 answer is the most likely one of the valid sequences.
