@@ -155,8 +155,6 @@ def _quietly() -> Iterator[None]:
 def _difference(predictor: Predictor, exported: OnnxModel) -> float:
     """The largest difference of logits, float32, over windows of different lengths."""
     examples = [predictor.task.example(*predictor.task.parts(f"{text}\ta saw I saw")) for text in SAMPLES]
-    tokenizer, length = predictor.checkpoint.tokenizer, predictor.checkpoint.facts["length"]
-    windows = predictor.task.windows(tokenizer, predictor.special, examples, length)
-    device = torch.device("cpu")
-    ours, theirs = (compute(each, windows, predictor.special, device) for each in (predictor.model, exported))
+    windows, ours = predictor.scores(examples)
+    theirs = compute(exported, windows, predictor.special, torch.device("cpu"))
     return max(float(np.abs(one - other).max()) for one, other in zip(ours, theirs, strict=True))
