@@ -55,7 +55,8 @@ def train_peer(recipe: Any, *, best: bool, compiled: bool = False) -> dict[str, 
 
     Args:
         recipe: a FinetuneRecipe by epochs.
-        best: bfloat16, batches of like length and our allocator settings, instead of the Trainer's defaults.
+        best: bfloat16 where the processor has it, batches of like length and our allocator settings, instead of the
+            Trainer's defaults.
         compiled: torch.compile as well.
 
     Returns:
@@ -65,7 +66,7 @@ def train_peer(recipe: Any, *, best: bool, compiled: bool = False) -> dict[str, 
     import transformers
 
     from bertwright.config import expand
-    from bertwright.devices import keep_freed_memory, use_threads
+    from bertwright.devices import has_bfloat16, keep_freed_memory, use_threads
     from bertwright.download import checkpoint_folder
 
     use_threads(0)
@@ -89,7 +90,7 @@ def train_peer(recipe: Any, *, best: bool, compiled: bool = False) -> dict[str, 
             learning_rate=recipe.optimizer.learning_rate,
             weight_decay=recipe.optimizer.weight_decay,
             warmup_steps=recipe.train.warmup,
-            bf16=best,
+            bf16=best and has_bfloat16(),
             train_sampling_strategy="group_by_length" if best else "random",
             torch_compile=compiled,
             use_cpu=True,

@@ -1,7 +1,7 @@
 """The machine: device, threads, allocator, and which number format and attention path are fastest on it.
 
-Nothing is assumed of a processor: without matrix units for bfloat16 it is many times slower than float32, so a few
-steps of each are timed. CUDA was never timed here.
+Nothing is assumed of a processor that has bfloat16: a few steps of it and of float32 are timed. One that has not would
+emulate it, many times slower. CUDA was never timed here.
 """
 
 import ctypes

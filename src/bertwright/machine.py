@@ -9,7 +9,15 @@ import torch
 
 from bertwright.batches import Batch, Rows
 from bertwright.config import OptimizerSettings, TrainSettings
-from bertwright.devices import DTYPES, choose_device, computing_in, fastest, keep_freed_memory, use_threads
+from bertwright.devices import (
+    DTYPES,
+    choose_device,
+    computing_in,
+    fastest,
+    has_bfloat16,
+    keep_freed_memory,
+    use_threads,
+)
 from bertwright.model.heads import EncoderModel
 from bertwright.model.layers import ATTENTION
 from bertwright.optim import Optimizers
@@ -48,7 +56,9 @@ def resolve(
         rows: a batch.
         device: where.
     """
-    dtypes = list(DTYPES) if settings.dtype == "auto" else [settings.dtype]
+    # Where bfloat16 is emulated, a few steps of it take minutes, and it never wins.
+    open_dtypes = list(DTYPES) if device.type == "cuda" or has_bfloat16() else ["float32"]
+    dtypes = open_dtypes if settings.dtype == "auto" else [settings.dtype]
     paths = list(ATTENTION) if settings.attention == "auto" else [settings.attention]
     if device.type == "cuda" and settings.attention == "auto":
         paths = ["sdpa"]
@@ -60,7 +70,8 @@ def resolve(
         copied.encoder.attention_path = path
         summed = losses(computing_in(copied, DTYPES[dtype]), batch)
         torch.stack(list(summed.values())).sum().backward()
-        optimizers[dtype].step(0.0)
+        if len(dtypes) > 1:  # else its step is the same for all choices
+            optimizers[dtype].step(0.0)
 
     choices = {f"{dtype} {path}": functools.partial(one_step, dtype, path) for dtype in dtypes for path in paths}
     dtype, path = (fastest(choices)[0] if len(choices) > 1 else next(iter(choices))).split()
