@@ -34,7 +34,7 @@ def recipe(trained: Path, run: Path, **sections: Any) -> FinetuneRecipe:
         "train": {**SMALL_TRAINING, "steps": 5},
     }
     for name, section in sections.items():
-        values[name] = {**values[name], **section}
+        values[name] = {**values.get(name, {}), **section}
     return parse(FinetuneRecipe, values)
 
 
@@ -170,6 +170,107 @@ def test_stopped_and_resumed_equals_undisturbed(trained: Path, tmp_path: Path, d
     same_checkpoint(tmp_path / "whole" / last, tmp_path / "parts" / last)
     assert weights(tmp_path / "whole" / "best").keys() == weights(tmp_path / "parts" / "best").keys()
     assert {**whole, "seconds": 0} == {**parts, "seconds": 0}
+
+
+# ---------------------------------------------------------------------------------------------- tricks
+
+ALL_TRICKS: dict[str, Any] = {
+    "adversarial": "fgm",
+    "adversarial_radius": 0.1,
+    "r_drop": 1.0,
+    "average_decay": 0.8,
+    "layer_decay": 0.9,
+    "label_smoothing": 0.1,
+    "focal": 1.0,
+    "class_weights": "balanced",
+    "dropout_samples": 3,
+}
+
+
+def test_tricks_together_stop_and_go_on_exactly(trained: Path, tmp_path: Path) -> None:
+    sections = {"start": {"dropout": 0.2}, "train": {"steps": 4, "evaluate_every": 2}, "tricks": ALL_TRICKS}
+    whole = finetune(recipe(trained, tmp_path / "whole", **sections))
+
+    def stop_after_one(record: dict[str, Any]) -> None:
+        if record["step"] == 1:
+            signal.raise_signal(signal.SIGTERM)  # noticed after the second step
+
+    with pytest.raises(Interrupted, match="after step 2"):
+        finetune(recipe(trained, tmp_path / "parts", **sections), progress=stop_after_one)
+    parts = finetune(recipe(trained, tmp_path / "parts"), resume=True)
+    same_log(tmp_path / "whole", tmp_path / "parts")
+    assert {**whole, "seconds": 0} == {**parts, "seconds": 0}
+    best, other = (weights(tmp_path / name / "best") for name in ("whole", "parts"))
+    assert all(torch.equal(weight, other[name]) for name, weight in best.items())
+
+
+@pytest.mark.parametrize("adversarial", ["fgm", "pgd"])
+def test_adversarial_passes_do_not_depend_on_parts(trained: Path, tmp_path: Path, adversarial: str) -> None:
+    tricks = {"adversarial": adversarial, "adversarial_radius": 0.1}
+    logs = []
+    for parts in (1, 2):
+        sections = {"start": {"dropout": 0.0}, "train": {"accumulation": parts}, "tricks": tricks}
+        finetune(recipe(trained, tmp_path / str(parts), **sections))
+        logs.append(read_log(tmp_path / str(parts) / "log.jsonl"))
+    for key in ("loss", "adversarial_loss", "gradient_norm"):
+        assert [record[key] for record in logs[0]] == pytest.approx([record[key] for record in logs[1]], rel=1e-4), key
+    assert all(record["adversarial_loss"] > record["loss"] for record in logs[0])
+
+
+def test_the_best_checkpoint_is_the_average(trained: Path, tmp_path: Path) -> None:
+    """Of the weights after each step, by its formula."""
+    sections = {"train": {"steps": 3, "evaluate_every": 3, "save_at": [1, 2, 3]}, "tricks": {"average_decay": 0.5}}
+    finetune(recipe(trained, tmp_path / "run", **sections))
+    steps = [weights(tmp_path / "run" / "checkpoints" / f"step-{step:08d}") for step in (1, 2, 3)]
+    for name, weight in weights(tmp_path / "run" / "best").items():
+        expected = (steps[0][name] + 2 * steps[1][name] + 4 * steps[2][name]) / 7
+        torch.testing.assert_close(weight, expected, msg=name)
+
+
+def test_two_passes_disagree_by_their_dropout_alone(trained: Path, tmp_path: Path) -> None:
+    finetune(recipe(trained, tmp_path / "run", start={"dropout": 0.2}, tricks={"r_drop": 2.0}))
+    record = read_log(tmp_path / "run" / "log.jsonl")[0]
+    assert record["losses"]["disagreement"] > 0
+    assert record["loss"] == pytest.approx(record["losses"]["classes"] + 2 * record["losses"]["disagreement"])
+
+
+def test_several_dropouts_are_averaged_in_training_only(trained: Path, tmp_path: Path) -> None:
+    finetune(recipe(trained, tmp_path / "run", start={"dropout": 0.2}, tricks={"dropout_samples": 4}))
+    (answer,) = Predictor.load(tmp_path / "run").predict(["房间很好"])
+    assert answer["label"] in ("negative", "positive")
+
+
+def test_rare_classes_count_more(trained: Path, tmp_path: Path) -> None:
+    """At the first step the classes are equally likely, so the mean loss is ln 2 times the mean weight of the batch."""
+    lines = (trained / "train.csv").read_text(encoding="utf-8").splitlines()
+    positive = [line for line in lines[1:] if line.endswith("positive")]
+    few = [line for line in lines[1:] if line.endswith("negative")][:8]
+    uneven = tmp_path / "uneven.csv"
+    uneven.write_text("\n".join([lines[0], *positive, *few]) + "\n", encoding="utf-8")
+    sections = {"data": {"train": str(uneven)}, "train": {"batch_size": len(positive) + 8, "steps": 1}}
+    tricks = {"class_weights": "balanced"}
+    finetune(recipe(trained, tmp_path / "weighed", **sections, start={"dropout": 0.0}, tricks=tricks))
+    finetune(recipe(trained, tmp_path / "plain", **sections, start={"dropout": 0.0}))
+    weighed, plain = (read_log(tmp_path / name / "log.jsonl")[0] for name in ("weighed", "plain"))
+    assert weighed["loss"] == pytest.approx(np.log(2), abs=0.05)
+    assert plain["loss"] == pytest.approx(np.log(2), abs=0.05)
+    assert weighed["gradient_norm"] < plain["gradient_norm"], "the classes pull evenly"
+
+
+def test_tricks_for_classes_need_classes(trained: Path, tmp_path: Path) -> None:
+    lines = (trained / "train.csv").read_text(encoding="utf-8").splitlines()
+    numbers = tmp_path / "numbers.csv"
+    rows = [line.rsplit(",", 1)[0] + f",{number}" for number, line in enumerate(lines[1:])]
+    numbers.write_text("\n".join([lines[0], *rows]) + "\n", encoding="utf-8")
+    files = dict.fromkeys(("train", "development", "test"), str(numbers))
+    data = {**files, "label_kind": "number", "drop_overlaps": False}
+    with pytest.raises(UserError, match=r"tricks\.focal is set, but what is asked here is no class"):
+        finetune(recipe(trained, tmp_path / "run", data=data, tricks={"focal": 2.0}))
+
+
+def test_tricks_of_dropout_need_dropout(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"need dropout: start\.dropout above 0"):
+        recipe(trained, tmp_path / "run", start={"dropout": 0.0}, tricks={"r_drop": 1.0})
 
 
 # ---------------------------------------------------------------------------------------------- both starts

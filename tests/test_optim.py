@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from bertwright.config import ModelConfig, OptimizerSettings
 from bertwright.model.heads import ClassificationModel, PretrainingModel
-from bertwright.optim import Optimizers, StackedMuon, schedule
+from bertwright.optim import Average, Optimizers, StackedMuon, depths_below_head, schedule
 
 CONFIG = ModelConfig(layers=2, width=16, heads=2, inner_width=24, vocabulary_size=40, max_length=16)
 
@@ -76,7 +76,7 @@ def test_matrices_that_share_products_are_updated_as_one_by_one() -> None:
     generator = torch.Generator().manual_seed(5)
     ours = [nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
     theirs = [nn.Parameter(matrix.detach().clone()) for matrix in ours]
-    stacked = StackedMuon(ours, lr=0.05, weight_decay=0.1, dtype=torch.bfloat16)
+    stacked = StackedMuon([{"params": ours, "lr": 0.05, "weight_decay": 0.1}], dtype=torch.bfloat16)
     single = torch.optim.Muon(theirs, lr=0.05, weight_decay=0.1, adjust_lr_fn="original")
     for step in range(3):
         for number, (own, other) in enumerate(zip(ours, theirs, strict=True)):
@@ -171,3 +171,72 @@ def test_rates_follow_the_factor_from_the_peak() -> None:
 )
 def test_schedule(progress: float, warmup: float, expected: float) -> None:
     assert schedule(progress, warmup) == pytest.approx(expected)
+
+
+# ---------------------------------------------------------------------------------------------- rates by layer
+
+
+def test_each_layer_learns_more_slowly_than_the_one_above() -> None:
+    model = ClassificationModel(CONFIG, 3, pooling="cls")
+    settings = OptimizerSettings(name="muon", learning_rate=1e-3, matrix_learning_rate=1e-2)
+    optimizers = Optimizers(model, settings, layer_decay=0.5)
+    rates = {
+        name: group["lr"]
+        for optimizer in optimizers.optimizers
+        for group, of_group in zip(optimizer.param_groups, names(model, optimizer), strict=True)
+        for name in of_group
+    }
+    assert rates.keys() == {name for name, _ in model.named_parameters()}
+    expected = {
+        "classifier.weight": 1e-3,
+        "pooler.dense.bias": 1e-3,
+        "encoder.layers.1.inner.weight": 5e-3,
+        "encoder.layers.1.output_norm.weight": 5e-4,
+        "encoder.layers.0.attention.query.weight": 2.5e-3,
+        "encoder.layers.0.inner.bias": 2.5e-4,
+        "encoder.token_embedding.weight": 1.25e-4,
+        "encoder.position_embedding.weight": 1.25e-4,
+        "encoder.embedding_norm.weight": 1.25e-4,
+    }
+    assert {name: rates[name] for name in expected} == pytest.approx(expected)
+
+
+def test_the_final_norm_belongs_to_the_head() -> None:
+    model = PretrainingModel(CONFIG.model_copy(update={"layout": "modernbert"}), pair=False)
+    depths = depths_below_head(dict(model.named_parameters()))
+    assert depths["encoder.final_norm.weight"] == depths["token_bias"] == 0
+    assert depths["encoder.token_embedding.weight"] == 3
+
+
+# ---------------------------------------------------------------------------------------------- the average
+
+
+def test_the_average_is_that_of_its_formula() -> None:
+    model = nn.Linear(2, 3)
+    average = Average(model, 0.9)
+    seen = []
+    for _ in range(5):
+        with torch.no_grad():
+            model.weight.normal_()
+        seen.append(model.weight.detach().clone())
+        average.update()
+    shares = [0.1 * 0.9 ** (4 - number) / (1 - 0.9**5) for number in range(5)]
+    assert sum(shares) == pytest.approx(1)
+    with average.in_place():
+        torch.testing.assert_close(model.weight.detach(), sum(s * w for s, w in zip(shares, seen, strict=True)))
+    assert torch.equal(model.weight, seen[-1])
+
+
+def test_the_average_goes_on_from_what_was_saved() -> None:
+    model = nn.Linear(2, 3)
+    average, other = Average(model, 0.5), Average(model, 0.5)
+    average.update()
+    other.load_state_dict(average.state_dict())
+    with torch.no_grad():
+        model.weight.normal_()
+    average.update()
+    other.update()
+    with average.in_place():
+        expected = model.weight.detach().clone()
+    with other.in_place():
+        assert torch.equal(model.weight, expected)

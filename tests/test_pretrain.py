@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import transformers
 
 from bertwright.batches import Rows
 from bertwright.checkpoint import load_checkpoint, read_state
+from bertwright.clock import Clock
 from bertwright.config import TrainSettings
 from bertwright.errors import Interrupted, UserError
 from bertwright.inspection import inspect
@@ -25,7 +27,7 @@ from bertwright.pretrain import pretrain
 from bertwright.processes import Processes
 from bertwright.recipe import dump_recipe
 from bertwright.run import Run, read_log
-from bertwright.train import Position, _Clock, latest_checkpoint
+from bertwright.train import latest_checkpoint
 from helpers import same_checkpoint, same_log
 from helpers import small_recipe as recipe
 
@@ -77,9 +79,9 @@ def test_a_run_that_moves_to_another_machine_says_so(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("seconds", "due"), [(0.0, 5), (1.0, 5), (15.0, 1), (100.0, 0)])
 def test_evaluations_take_a_small_share_of_the_minutes(seconds: float, due: int) -> None:
     """Half of ten minutes is over: of ten evaluations five are due, or as many as take a twentieth of the time."""
-    clock = _Clock(TrainSettings(minutes=10), 1, 0.0, Processes())
+    clock = Clock(TrainSettings(minutes=10), 1, 0.0, Processes())
     clock.seconds = 300.0
-    assert clock.evaluations_due(Position(evaluation_seconds=seconds)) == due
+    assert clock.evaluations_due(1, seconds) == due
 
 
 def test_another_seed_is_another_run(tmp_path: Path) -> None:
@@ -150,7 +152,7 @@ def test_the_checkpoint_is_what_transformers_reads(tmp_path: Path) -> None:
 
 
 def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import bertwright.pretrain as module
+    module = import_module("bertwright.pretrain")
 
     genuine = module.pretraining_losses
     calls = 0
@@ -173,7 +175,7 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pyt
 
 def test_a_gradient_that_is_no_number_stops_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The loss is finite, its gradient is not: the weights, and the checkpoint of this step, would be lost."""
-    import bertwright.pretrain as module
+    module = import_module("bertwright.pretrain")
 
     genuine = module.pretraining_losses
     calls = 0
@@ -226,7 +228,8 @@ def test_what_was_probed_is_written_down(tmp_path: Path) -> None:
 def test_sharing_rows_is_like_rows_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Packed and padded batches of the same samples have the same loss."""
     import bertwright.objectives as module
-    import bertwright.pretrain as batching
+
+    batching = import_module("bertwright.pretrain")
 
     monkeypatch.setattr(batching, "POOLED_BATCHES", 1)  # samples change their batch where rows are others
     pretrain(recipe(tmp_path, "packed", train={"steps": 1}))

@@ -1,11 +1,12 @@
 """Fine-tuning: a checkpoint, labelled examples, a fresh head, and the one loop."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from bertwright.adversarial import adversary
 from bertwright.batches import Rows, SpecialTokens
 from bertwright.checkpoint import Checkpoint, Description, load_checkpoint, load_weights, save_checkpoint
 from bertwright.config import ExamplesSettings, FinetuneRecipe, expand
@@ -36,13 +37,26 @@ from bertwright.train import (
 from bertwright.watch import watch_first
 
 
-def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress | None = None) -> dict[str, Any]:
+@dataclass(frozen=True)
+class Given:
+    """Examples that are at hand, in place of the files that a recipe names."""
+
+    sides: dict[str, list[Example]]
+    """Of training, and of development and test where there are any."""
+    known: list[Example]
+    """What the task learns its labels from: the training examples and maybe others."""
+
+
+def finetune(
+    recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress | None = None, given: Given | None = None
+) -> dict[str, Any]:
     """Fine-tune as a recipe says.
 
     Args:
         recipe: what to do; with `resume`, only its `run` is read, the rest comes from the run folder.
         resume: go on with the run in `recipe.run` from its last checkpoint.
         progress: told after every step.
+        given: examples to use instead of the recipe's files.
 
     Returns:
         The contents of results/finetune.json.
@@ -53,17 +67,22 @@ def finetune(recipe: FinetuneRecipe, *, resume: bool = False, progress: Progress
     """
     processes = join()
     with enter_run(expand(recipe.run), processes, resume=resume) as (run, goes_on):
-        return _finetune(recipe, run, processes, goes_on, progress)
+        return _finetune(recipe, run, processes, goes_on, progress, given)
 
 
 def _finetune(
-    recipe: FinetuneRecipe, run: Run, processes: Processes, resume: bool, progress: Progress | None
+    recipe: FinetuneRecipe,
+    run: Run,
+    processes: Processes,
+    resume: bool,
+    progress: Progress | None,
+    given: Given | None,
 ) -> dict[str, Any]:
     """Fine-tune in a run folder."""
     with processes.leader_first():
         if resume or not processes.leads:  # the others find in the folder what the first one has chosen
             recipe = load_recipe(FinetuneRecipe, run.recipe)
-        data = Examples(recipe)
+        data = Examples(recipe, given)
         start = load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)))
         vocabulary = data.encode(start)
         device = use_machine(recipe.train)
@@ -76,13 +95,14 @@ def _finetune(
             recipe = recipe.model_copy(update={"train": settings})
             run.write_recipe(dump_recipe(recipe))
     model.encoder.attention_path = recipe.train.attention
+    tricks = recipe.tricks
     training = Training(
         model=model,
         rows=data.rows,
         batches_per_epoch=data.batches_per_epoch,
         losses=data.task.losses,
         counts=data.task.counts,
-        weights={data.task.loss: 1.0},
+        weights=data.task.weights,
         evaluate=lambda forward: data.score(forward, "development", device, settle=True)["metrics"],
         criterion=data.metric,
         lower_is_better=data.metric in LOWER_IS_BETTER,
@@ -90,11 +110,13 @@ def _finetune(
             folder, model, start.tokenizer, data.description(start), state, whole=vocabulary.restored(model)
         ),
         watches=[watch_first(run.moves() if resume else [])],
+        adversary=adversary(model, tricks),
+        average_decay=tricks.average_decay,
     )
     position = train(
         training,
         recipe.train,
-        Optimizers(model, recipe.optimizer, DTYPES[recipe.train.dtype]),
+        Optimizers(model, recipe.optimizer, DTYPES[recipe.train.dtype], layer_decay=tricks.layer_decay),
         run,
         device=device,
         processes=processes,
@@ -122,6 +144,7 @@ def _model(recipe: FinetuneRecipe, data: "Examples", start: Checkpoint) -> tuple
     task = data.task
     model = task.model(start.config.model_copy(update={"dropout": recipe.start.dropout}), recipe.start.pooling)
     task.prepare(model, data.examples["train"])
+    model.dropout_samples = recipe.tricks.dropout_samples
     if recipe.start.weights == "random":
         return model, [name for name, _ in model.named_parameters()]
     if start.facts.get("task") != recipe.task or (start.labels or []) != task.labels:
@@ -133,13 +156,15 @@ def _model(recipe: FinetuneRecipe, data: "Examples", start: Checkpoint) -> tuple
 class Examples:
     """The examples of a recipe, their windows, their batches and their scores."""
 
-    def __init__(self, recipe: FinetuneRecipe) -> None:
+    def __init__(self, recipe: FinetuneRecipe, given: Given | None = None) -> None:
         self.recipe = recipe
         self.task = TASKS[recipe.task](recipe.data.reading)
-        self.examples, self.overlaps = read_sides(self.task, recipe.data)
-        self.task.learn(self.examples["train"])
+        sides = given.sides if given is not None else read_files(self.task, recipe.data)
+        self.examples, self.overlaps = parted(self.task, recipe.data, sides)
+        self.task.learn(given.known if given is not None else self.examples["train"])
         for examples in self.examples.values():  # before an hour of training
             self.task.check(examples)
+        self.task.use(recipe.tricks, self.examples["train"])
         self.metric = recipe.data.metric or self.task.metric_names[0]
         if self.metric not in self.task.metric_names:
             raise UserError(
@@ -236,18 +261,31 @@ class Examples:
         }
 
 
-def read_sides(task: Task, settings: ExamplesSettings) -> tuple[dict[str, list[Example]], dict[str, int]]:
-    """The examples of each side, and how many of the development and of the test examples stand in training, too.
-
-    Those that do flatter the scores, and are dropped, unless the settings keep them. A test example must not stand
-    among those that choose the checkpoint, either.
+def read_files(task: Task, settings: ExamplesSettings) -> dict[str, list[Example]]:
+    """The examples of the files that a recipe names.
 
     Raises:
-        UserError: a file cannot be read; nothing is left of a side.
+        UserError: one cannot be read.
     """
     files = {"train": settings.train, "development": settings.development, "test": settings.test}
-    sides = {side: list(task.read(expand(file))) for side, file in files.items() if file is not None}
-    if settings.development is None:
+    return {side: list(task.read(expand(file))) for side, file in files.items() if file is not None}
+
+
+def parted(
+    task: Task, settings: ExamplesSettings, given: dict[str, list[Example]]
+) -> tuple[dict[str, list[Example]], dict[str, int]]:
+    """The examples of each side, and how many of the development and of the test examples stand in training, too.
+
+    Without a development side, some of the training examples become one. Examples that stand in training, too, flatter
+    the scores, and are dropped, unless the settings keep them. A test example must not stand among those that choose
+    the checkpoint, either.
+
+    Raises:
+        UserError: nothing is left of a side.
+    """
+    files = {"train": settings.train, "development": settings.development, "test": settings.test}
+    sides = dict(given)
+    if "development" not in sides:
         held_out = [held_out_hash(task.group(each).encode(), settings.development_share) for each in sides["train"]]
         parted = list(zip(sides["train"], held_out, strict=True))
         sides["train"] = [example for example, out in parted if not out]

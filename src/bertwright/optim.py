@@ -5,6 +5,9 @@ biases and normalisation weights go to AdamW.
 """
 
 import math
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -17,40 +20,50 @@ from bertwright.config import OptimizerSettings
 class Optimizers:
     """One or two torch optimizers that step together under one schedule."""
 
-    def __init__(self, model: nn.Module, settings: OptimizerSettings, dtype: torch.dtype = torch.bfloat16) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        settings: OptimizerSettings,
+        dtype: torch.dtype = torch.bfloat16,
+        *,
+        layer_decay: float = 1.0,
+    ) -> None:
         """Optimizers of the parameters of a model.
 
         Args:
             model: those that want no gradient are left out.
             settings: which optimizer, with which rates.
             dtype: that Muon computes its products in.
+            layer_decay: rate of each layer, in shares of the one above it.
         """
-        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        named = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+        self.parameters = list(named.values())
         self.clip_norm = settings.clip_norm
-        named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-        muon = [p for name, p in named if settings.name == "muon" and is_encoder_matrix(name, p)]
-        of_muon = {id(p) for p in muon}
-        decayed = [p for _, p in named if id(p) not in of_muon and p.ndim > 1]
-        plain = [p for _, p in named if id(p) not in of_muon and p.ndim <= 1]
-        groups = [{"params": decayed, "weight_decay": settings.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+        depths = depths_below_head(named)
+        groups: dict[tuple[bool, bool, int], list[nn.Parameter]] = {}
+        for name, parameter in named.items():
+            by_muon = settings.name == "muon" and is_encoder_matrix(name, parameter)
+            depth = depths[name] if layer_decay < 1 else 0
+            groups.setdefault((by_muon, parameter.ndim <= 1, depth), []).append(parameter)
+
+        def chosen(muon: bool, rate: float) -> list[dict[str, Any]]:
+            return [
+                {
+                    "params": parameters,
+                    "lr": rate * layer_decay**depth,
+                    "weight_decay": 0.0 if plain else settings.weight_decay,
+                }
+                for (by_muon, plain, depth), parameters in sorted(groups.items(), key=lambda each: each[0])
+                if by_muon == muon
+            ]
+
         self.optimizers: list[torch.optim.Optimizer] = [
             AdamW(
-                [group for group in groups if group["params"]],
-                lr=settings.learning_rate,
-                betas=settings.betas,
-                eps=settings.epsilon,
-                fused=True,
+                chosen(muon=False, rate=settings.learning_rate), betas=settings.betas, eps=settings.epsilon, fused=True
             )
         ]
-        if muon:
-            self.optimizers.append(
-                StackedMuon(
-                    muon,
-                    lr=settings.matrix_learning_rate,
-                    weight_decay=settings.weight_decay,
-                    dtype=dtype,
-                )
-            )
+        if matrices := chosen(muon=True, rate=settings.matrix_learning_rate):
+            self.optimizers.append(StackedMuon(matrices, dtype=dtype))
         self.peaks = [[group["lr"] for group in optimizer.param_groups] for optimizer in self.optimizers]
 
     def step(self, factor: float) -> Tensor:
@@ -87,8 +100,8 @@ class StackedMuon(torch.optim.Muon):
     The products are in the type that the model computes in: bfloat16 is slow where the processor has no units for it.
     """
 
-    def __init__(self, matrices: list[nn.Parameter], *, lr: float, weight_decay: float, dtype: torch.dtype) -> None:
-        super().__init__(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="original")
+    def __init__(self, groups: list[dict[str, Any]], *, dtype: torch.dtype) -> None:
+        super().__init__(groups, adjust_lr_fn="original")
         self._dtype = dtype
 
     @torch.no_grad()
@@ -141,6 +154,59 @@ def orthogonalized(matrices: Tensor, coefficients: tuple[float, float, float], s
 def is_encoder_matrix(name: str, parameter: Tensor) -> bool:
     """Whether a parameter is one of the matrices that Muon is for."""
     return parameter.ndim == 2 and name.startswith("encoder.layers.")
+
+
+def depths_below_head(names: Iterable[str]) -> dict[str, int]:
+    """For each parameter, how many layers lie above it: 0 in the head and the final norm, most in the embeddings."""
+    layers = {name: int(found[1]) for name in names if (found := re.match(r"encoder\.layers\.(\d+)\.", name))}
+    count = max(layers.values(), default=-1) + 1
+    below = {name: count + 1 for name in names if name.startswith("encoder.") and "embedding" in name}
+    return {name: count - layers[name] if name in layers else below.get(name, 0) for name in names}
+
+
+class Average:
+    """The exponential moving average of a model's weights, over the steps so far (Polyak and Juditsky 1992).
+
+    After n steps it is the sum of (1 - d) d^(n - i) w_i over them, divided by 1 - d^n, so that what came before the
+    first step has no part in it.
+    """
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._weights = [parameter.detach() for parameter in model.parameters()]
+        self._values = [weight.clone() for weight in self._weights]
+        self._decay = decay
+        self._steps = 0
+
+    def update(self) -> None:
+        """Take in the weights as they are after a step."""
+        self._steps += 1
+        share = (1 - self._decay) / (1 - self._decay**self._steps)
+        for value, weight in zip(self._values, self._weights, strict=True):
+            value.lerp_(weight, share)
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """A block in which the model has the average for its weights."""
+        kept = [weight.clone() for weight in self._weights]
+        self._put(self._values)
+        try:
+            yield
+        finally:
+            self._put(kept)
+
+    def _put(self, values: list[Tensor]) -> None:
+        for weight, value in zip(self._weights, values, strict=True):
+            weight.copy_(value)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything needed to go on."""
+        return {"steps": self._steps, "values": self._values}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a saved state."""
+        self._steps = state["steps"]
+        for value, saved in zip(self._values, state["values"], strict=True):
+            value.copy_(saved)
 
 
 def schedule(progress: float, warmup: float) -> float:

@@ -1,6 +1,6 @@
 """Recipes: TOML in and out, overrides from the command line, and errors that name the nearest known key.
 
-A recipe is a TOML file with one section for each settings class of config.py.
+A recipe is a TOML file with one section for each settings class of config/.
 """
 
 import difflib
@@ -12,17 +12,17 @@ from typing import Any, TypeVar
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from bertwright.config import FinetuneRecipe, PretrainRecipe
+from bertwright.config import CompeteRecipe, FinetuneRecipe, PretrainRecipe
 from bertwright.errors import UserError
 
-Recipe = TypeVar("Recipe", PretrainRecipe, FinetuneRecipe)
+Recipe = TypeVar("Recipe", PretrainRecipe, FinetuneRecipe, CompeteRecipe)
 
 
 def load_recipe(kind: type[Recipe], path: str | Path, overrides: list[str] | None = None) -> Recipe:
     """Read a recipe and apply overrides.
 
     Args:
-        kind: PretrainRecipe or FinetuneRecipe.
+        kind: PretrainRecipe, FinetuneRecipe or CompeteRecipe.
         path: the TOML file.
         overrides: strings `section.key=value`; the value is parsed as TOML, else taken as a string; a list is
             replaced, not merged.
@@ -62,7 +62,7 @@ def parse(kind: type[Recipe], values: dict[str, Any], file: str | Path | None = 
         raise _explain(kind, error, file) from None
 
 
-def dump_recipe(recipe: PretrainRecipe | FinetuneRecipe) -> str:
+def dump_recipe(recipe: PretrainRecipe | FinetuneRecipe | CompeteRecipe) -> str:
     """The recipe as TOML, every value spelt out."""
     return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
 
@@ -113,6 +113,8 @@ def _explain(kind: type[BaseModel], error: ValidationError, file: str | Path | N
 def _fields(kind: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """Names of the fields of the section at a location."""
     for part in location:
+        if str(part) not in kind.model_fields:  # the name of an entry, as in [members.NAME]
+            continue
         annotation = kind.model_fields[str(part)].annotation
         candidates = [annotation, *getattr(annotation, "__args__", ())]
         kind = next(c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel))

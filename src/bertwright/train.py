@@ -22,10 +22,11 @@ from torch import Tensor, nn
 
 from bertwright.batches import Batch, Rows
 from bertwright.checkpoint import Checkpoint, load_checkpoint, load_weights, read_state
+from bertwright.clock import Clock
 from bertwright.config import TrainSettings
 from bertwright.devices import DTYPES, computing_in
 from bertwright.errors import Interrupted, UserError
-from bertwright.optim import Optimizers, schedule
+from bertwright.optim import Average, Optimizers, schedule
 from bertwright.processes import Engine, Processes, without_sum
 from bertwright.run import Run, remove_folder
 from bertwright.samples import hashed
@@ -40,9 +41,6 @@ Losses = dict[str, Tensor]
 
 Progress = Callable[[dict[str, Any]], None]
 """Told after every step: the log's record, with `progress` (share of the run that is over) and `seconds_left`."""
-
-EVALUATION_SHARE = 0.05
-"""Of the minutes of a run, spent on evaluations at most; the first and the last one are always made."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +64,11 @@ class Training:
     """Write a checkpoint folder, with this state for going on or without one."""
     watches: Sequence[Watch] = ()
     """What to look out for, beside exploding gradients."""
+    adversary: Callable[[Callable[[], dict[str, float]]], dict[str, float]] | None = None
+    """Called when the gradients of a batch are known, with a function that adds those of one more pass and returns its
+    mean losses; returns those of the last pass that it has made."""
+    average_decay: float = 0.0
+    """Of the average of the weights that is evaluated and kept in their place; 0: the weights themselves."""
 
 
 @dataclass
@@ -114,10 +117,11 @@ def train(
     """
     forward = computing_in(training.model, DTYPES[settings.dtype])
     engine = processes.engine(training.model, functools.partial(training.losses, forward))
-    position = _restore(training, optimizers, run) if resume else Position()
+    average = Average(training.model, training.average_decay) if training.average_decay else None
+    position = _restore(optimizers, average, run) if resume else Position()
     if processes.leads:
         run.rewind(position.step)
-    clock = _Clock(settings, training.batches_per_epoch, position.seconds, processes)
+    clock = Clock(settings, training.batches_per_epoch, position.seconds, processes)
     watches = [watch_gradients(), *training.watches]
     track = tensorboard(run.folder / "tensorboard", position.step) if settings.tensorboard and processes.leads else None
     with _stop_requests() as stop_requested:
@@ -132,13 +136,17 @@ def train(
                     f"before it, to begin from by start.checkpoint: {latest_checkpoint(run) or 'none'}",
                 ) from None
             position.step += 1
+            if average is not None:
+                average.update()
             stopping = clock.read(stop_requested())
-            if clock.progress(position.step) >= 1.0 or clock.evaluations_due(position) > position.evaluations:
+            due = clock.evaluations_due(position.step, position.evaluation_seconds)
+            if clock.progress(position.step) >= 1.0 or due > position.evaluations:
                 begin = clock.seconds
-                record["evaluation"] = _evaluate(training, forward, position, run, processes)
+                with average.in_place() if average is not None else nullcontext():
+                    record["evaluation"] = _evaluate(training, forward, position, run, processes)
                 stopping = clock.read(stop_requested())
                 position.evaluation_seconds = clock.seconds - begin
-                position.evaluations = clock.evaluations_due(position)
+                position.evaluations = clock.evaluations_due(position.step, position.evaluation_seconds)
             over = clock.progress(position.step) >= 1.0
             record["seconds"] = round(clock.seconds, 3)
             if notices := [notice for watch in watches for notice in watch(record, clock.progress(position.step))]:
@@ -149,7 +157,7 @@ def train(
                 if track is not None:
                     track(record)
                 if over or stopping or position.step in _kept(settings, position.step) or _due(settings, position.step):
-                    _save(training, settings, optimizers, run, position)
+                    _save(training, settings, optimizers, average, run, position)
             if progress is not None:
                 share = min(1.0, clock.progress(position.step))
                 progress({**record, "progress": share, "seconds_left": position.seconds * (1 - share) / share})
@@ -190,7 +198,7 @@ def _step(
     optimizers: Optimizers,
     engine: Engine,
     position: Position,
-    clock: "_Clock",
+    clock: Clock,
     device: torch.device,
     processes: Processes,
 ) -> dict[str, Any]:
@@ -202,18 +210,13 @@ def _step(
     totals = {name: max(1, count) for name, count in training.counts(rows).items()}
     batches = [part.batch(device) for part in _parts(rows, settings.accumulation, processes)]
     training.model.train()
-    sums = dict.fromkeys(totals, 0.0)
-    for number, batch in enumerate(batches, start=1):
-        with without_sum(engine) if number < len(batches) else nullcontext():
-            losses = engine(batch)
-            # A sum over this part divided by the count of the whole batch: any partition gives the same gradient.
-            shares = [training.weights[name] * loss / totals[name] for name, loss in losses.items()]
-            (torch.stack(shares).sum() * processes.size).backward()  # over processes the mean is taken
-        for name, loss in losses.items():
-            sums[name] += float(loss.detach())
-    means = {name: summed / totals[name] for name, summed in zip(sums, processes.sum(list(sums.values())), strict=True)}
-    loss = sum(training.weights[name] * mean for name, mean in means.items())
+    add_gradients = functools.partial(_add_gradients, training.weights, engine, processes, batches, totals)
+    means = add_gradients()
+    loss = _weighted(means, training.weights)
     _require_finite("loss", loss, position, rows)
+    adversarial = {}
+    if training.adversary is not None:
+        adversarial["adversarial_loss"] = _weighted(training.adversary(add_gradients), training.weights)
     factor = schedule(clock.middle_of(position.step), settings.warmup)
     norm = float(optimizers.step(factor))
     _require_finite("gradient", norm, position, rows)
@@ -226,12 +229,34 @@ def _step(
         "epoch": position.step // training.batches_per_epoch,
         "loss": loss,
         "losses": means,
+        **adversarial,
         "learning_rate": optimizers.peaks[0][0] * factor,
         "gradient_norm": norm,
         "tokens": tokens,
         "tokens_per_second": round(tokens / (time.perf_counter() - begin), 1),
         "sample_ids": _digest(rows),
     }
+
+
+def _add_gradients(
+    weights: dict[str, float], engine: Engine, processes: Processes, batches: list[Batch], totals: dict[str, int]
+) -> dict[str, float]:
+    """Compute a global batch, and add its gradients to those that are there; returns its mean losses."""
+    sums = dict.fromkeys(totals, 0.0)
+    for number, batch in enumerate(batches, start=1):
+        with without_sum(engine) if number < len(batches) else nullcontext():
+            losses = engine(batch)
+            # A sum over this part divided by the count of the whole batch: any partition gives the same gradient.
+            shares = [weights[name] * loss / totals[name] for name, loss in losses.items()]
+            (torch.stack(shares).sum() * processes.size).backward()  # over processes the mean is taken
+        for name, loss in losses.items():
+            sums[name] += float(loss.detach())
+    return {name: summed / totals[name] for name, summed in zip(sums, processes.sum(list(sums.values())), strict=True)}
+
+
+def _weighted(means: dict[str, float], weights: dict[str, float]) -> float:
+    """The total of mean losses."""
+    return sum(weights[name] * mean for name, mean in means.items())
 
 
 def _parts(rows: Rows, accumulation: int, processes: Processes) -> list[Rows]:
@@ -278,43 +303,6 @@ def _evaluate(
     return evaluation
 
 
-class _Clock:
-    """How much of a run is over: by steps, or by the time that it has run, over all its resumptions."""
-
-    def __init__(self, settings: TrainSettings, batches_per_epoch: int, seconds: float, processes: Processes) -> None:
-        self.seconds = seconds
-        """That the run had taken when the clock was read."""
-        self._begin = time.perf_counter() - seconds
-        self._processes = processes
-        self._limit = settings.minutes * 60 if settings.minutes else None
-        epochs = settings.epochs or 0
-        self._steps = settings.steps or math.ceil(epochs * batches_per_epoch)
-        per_evaluation = max(1, batches_per_epoch if settings.epochs else self._steps // 10)
-        self._evaluate_every = settings.evaluate_every or (0 if self._limit else per_evaluation)
-
-    def read(self, stop: bool) -> bool:
-        """Read the first process's time; whether any process was asked to stop."""
-        seconds = time.perf_counter() - self._begin if self._processes.leads else 0.0
-        self.seconds, stops = self._processes.sum([seconds, float(stop)])
-        return stops > 0
-
-    def progress(self, step: int) -> float:
-        """Share of the run that is over after `step` steps."""
-        return self.seconds / self._limit if self._limit else step / self._steps
-
-    def middle_of(self, step: int) -> float:
-        """Where in the run the step lies that begins now."""
-        return min(1.0, self.seconds / self._limit) if self._limit else (step + 0.5) / self._steps
-
-    def evaluations_due(self, position: Position) -> int:
-        """How many evaluations should have been made by now: by the clock, they take a small share of it."""
-        if self._evaluate_every:
-            return position.step // self._evaluate_every
-        assert self._limit is not None
-        affordable = EVALUATION_SHARE * self._limit / max(position.evaluation_seconds, 1e-9)
-        return int(min(10, affordable) * self.seconds / self._limit)
-
-
 # ---------------------------------------------------------------------------------------------- checkpoints
 
 
@@ -339,11 +327,19 @@ def load_last(run: Run, model: nn.Module) -> Checkpoint | None:
     return checkpoint
 
 
-def _save(training: Training, settings: TrainSettings, optimizers: Optimizers, run: Run, position: Position) -> None:
+def _save(
+    training: Training,
+    settings: TrainSettings,
+    optimizers: Optimizers,
+    average: Average | None,
+    run: Run,
+    position: Position,
+) -> None:
     """Write a checkpoint to go on from, and thin out the older ones."""
     state = {
         "position": asdict(position),
         "optimizers": optimizers.state_dict(),
+        **({"average": average.state_dict()} if average is not None else {}),
     }
     training.save(run.checkpoints / checkpoint_name(position.step), state)
     resumable = sorted(path.parent for path in run.checkpoints.glob("step-*/train.pt"))
@@ -355,13 +351,15 @@ def _save(training: Training, settings: TrainSettings, optimizers: Optimizers, r
             remove_folder(folder)
 
 
-def _restore(training: Training, optimizers: Optimizers, run: Run) -> Position:
-    """Load optimizer and position of the last checkpoint; the weights were loaded with the model."""
+def _restore(optimizers: Optimizers, average: Average | None, run: Run) -> Position:
+    """Load optimizer, average and position of the last checkpoint; the weights were loaded with the model."""
     folder = latest_checkpoint(run)
     if folder is None:
         return Position()
     state = read_state(folder)
     optimizers.load_state_dict(state["optimizers"])
+    if average is not None:
+        average.load_state_dict(state["average"])
     return Position(**state["position"])
 
 

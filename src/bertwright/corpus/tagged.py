@@ -253,7 +253,7 @@ def _table(path: Path, settings: ReadingSettings, labelled: bool) -> Iterator[Se
         if not words:
             raise UserError("a row without words", file=path, line=row.line, expected="words", advice="remove the row")
         others = {column: value for column, value in row.values.items() if column not in parts}
-        yield Sentence(row.values.get("id") or str(row.line), row.line, words, labels, None, (), others)
+        yield Sentence(row.values.get(settings.id_column) or str(row.line), row.line, words, labels, None, (), others)
 
 
 def _strings(value: str, column: str, path: Path, line: int) -> tuple[str, ...]:

@@ -64,6 +64,8 @@ class EncoderModel(nn.Module):
     """A model with an encoder in it."""
 
     encoder: Encoder
+    dropout_samples: int = 1
+    """Dropouts before a classifier in training; if there are several, its logits have a first dimension for them."""
 
 
 class BareModel(EncoderModel):
@@ -162,7 +164,10 @@ class ClassificationModel(EncoderModel):
         masked_positions: Tensor,
         sequence_starts: Tensor,
     ) -> Tensor:
-        """Class logits [S, C] of the sequences of a batch (arguments: see PretrainingModel)."""
+        """Class logits [S, C] of the sequences of a batch (arguments: see PretrainingModel).
+
+        In training they are [dropout_samples, S, C], if there are several.
+        """
         del masked_positions  # the sequence is asked, no token
         hidden = self.encoder(input_ids, segment_ids, position_ids, sequence_ids)
         if self.pooling == "cls":
@@ -177,7 +182,7 @@ class ClassificationModel(EncoderModel):
             vectors = self.pooler(vectors)
         if self.transform is not None:
             vectors = self.transform(vectors)
-        return self.classifier(self.dropout(vectors))
+        return self.classifier(self.dropout(_repeated(vectors, self)))
 
 
 class TokenModel(EncoderModel):
@@ -213,4 +218,11 @@ class TokenModel(EncoderModel):
         """Of the vectors of tokens: [..., D] -> [..., C]."""
         if self.transform is not None:
             vectors = self.transform(vectors)
-        return self.classifier(self.dropout(vectors))
+        return self.classifier(self.dropout(_repeated(vectors, self)))
+
+
+def _repeated(vectors: Tensor, model: EncoderModel) -> Tensor:
+    """The vectors once for each dropout that they are to go through: [..., D] -> [samples, ..., D]."""
+    if not model.training or model.dropout_samples == 1:
+        return vectors
+    return vectors.expand(model.dropout_samples, *vectors.shape)

@@ -19,8 +19,12 @@ from bertwright.corpus import Row, read_rows
 from bertwright.errors import UserError
 from bertwright.metrics import classification_metrics, confusion, multilabel_metrics, regression_metrics
 from bertwright.model.heads import ClassificationModel, EncoderModel
+from bertwright.tasks.losses import symmetric_divergence_of_each
 from bertwright.tasks.task import MOST_WRONG, Example, Task, Window, of_examples, spans
 from bertwright.tokenizer import Tokenizer
+
+THRESHOLDS = 50
+"""That are tried where one is to be chosen."""
 
 PROBLEMS = {
     "class": "single_label_classification",
@@ -66,7 +70,7 @@ class Classify(Task):
                 self.ignored += 1
                 continue
             yield Example(
-                id=row.values.get("id") or str(row.line),
+                id=row.values.get(self.settings.id_column) or str(row.line),
                 file=str(path),
                 line=row.line,
                 texts=tuple(row.values[column] for column in self.text_columns),
@@ -181,10 +185,24 @@ class Classify(Task):
         """Cross-entropy of the class or of each class, or the squared error."""
         kind, wanted = self.settings.label_kind, batch.sequence_labels
         if kind == "class":
-            return functional.cross_entropy(logits, wanted, reduction="sum")
+            return self.class_loss(logits, wanted)
         if kind == "classes":
             return functional.binary_cross_entropy_with_logits(logits, wanted, reduction="sum") / len(self.labels)
         return functional.mse_loss(logits[:, 0], wanted, reduction="sum")
+
+    def disagreement(self, one: Tensor, other: Tensor, batch: Batch) -> Tensor:
+        """Between classes; or between each of them, or the squared difference."""
+        if self.settings.label_kind == "classes":
+            return symmetric_divergence_of_each(one, other) / len(self.labels)
+        if self.settings.label_kind == "number":
+            return (one - other).square().sum()
+        return super().disagreement(one, other, batch)
+
+    def class_counts(self, examples: Sequence[Example]) -> np.ndarray | None:
+        """Of the classes of texts."""
+        if self.settings.label_kind != "class":
+            return None
+        return np.bincount([self.labels.index(each.label) for each in examples], minlength=len(self.labels))
 
     def count(self, rows: Rows) -> int:
         """The number of sequences."""
@@ -204,6 +222,41 @@ class Classify(Task):
             return 1 / (1 + np.exp(-logits.astype(np.float64)))
         shares = np.exp(logits - logits.max(), dtype=np.float64)
         return shares / shares.sum()
+
+    def combined(self, example: Example, answers: Sequence[Any], weights: Sequence[float]) -> np.ndarray:
+        """The mean of probabilities or numbers."""
+        del example
+        return np.average(np.stack(answers), axis=0, weights=weights)
+
+    def shifted(self, answer: Any, threshold: float) -> np.ndarray:
+        """Probabilities whose log-odds are lower by the threshold: of the second of two classes, or of each."""
+        shares = np.clip(answer, 1e-9, 1 - 1e-9)
+        lowered = 1 / (1 + np.exp(threshold - np.log(shares) + np.log1p(-shares)))
+        return lowered if self.settings.label_kind == "classes" else np.array([1 - lowered[1], lowered[1]])
+
+    def best_threshold(self, examples: Sequence[Example], answers: Sequence[Any], metric: str) -> float:
+        """Of the log-odds of the second of two classes, or of all that may hold, for the best value of a metric."""
+        kind = self.settings.label_kind
+        if kind == "number" or (kind == "class" and len(self.labels) != 2):
+            return 0.0
+        shares = np.clip(np.stack(answers), 1e-9, 1 - 1e-9)
+        odds = (np.log(shares) - np.log1p(-shares))[:, slice(None) if kind == "classes" else 1]
+        places = np.unique(np.quantile(odds, np.linspace(0.01, 0.99, THRESHOLDS)))
+        tried = [0.0, *((places[1:] + places[:-1]) / 2).tolist()]  # 0 comes first: it wins where nothing is better
+        reached = [
+            self.scores(examples, [self.shifted(answer, each) for answer in answers])["metrics"][metric]
+            for each in tried
+        ]
+        return float(tried[int(np.argmax(reached))])
+
+    def packed(self, answer: Any) -> list[float]:
+        """Its numbers."""
+        return [round(float(value), 7) for value in answer]
+
+    def unpacked(self, example: Example, packed: Any) -> np.ndarray:
+        """The numbers."""
+        del example
+        return np.array(packed)
 
     def scores(self, examples: Sequence[Example], answers: list[Any]) -> dict[str, Any]:
         """The metrics, the confusion table, and the most confident mistakes."""

@@ -22,6 +22,7 @@ from bertwright.edges import is_chinese
 from bertwright.errors import UserError
 from bertwright.metrics import answer_metrics, chinese_f1, squad_f1
 from bertwright.model.heads import EncoderModel, TokenModel
+from bertwright.tasks.losses import symmetric_divergence
 from bertwright.tasks.task import MOST_WRONG, Example, Task, Window, of_examples, spans
 from bertwright.tokenizer import Tokenizer
 
@@ -212,6 +213,11 @@ class QuestionAnswering(Task):
         begins, ends = (batch.labels & BEGIN) > 0, (batch.labels & END) > 0
         return -(shares[:, 0][begins].sum() + shares[:, 1][ends].sum()) / 2
 
+    def disagreement(self, one: Tensor, other: Tensor, batch: Batch) -> Tensor:
+        """The mean of that on beginnings and that on ends."""
+        owner, count = batch.sequence_ids.flatten()[batch.masked_positions] - 1, len(batch.sequence_starts)
+        return symmetric_divergence(*(within_sequences(logits, owner, count) for logits in (one, other))) / 2
+
     def count(self, rows: Rows) -> int:
         """The number of sequences."""
         return len(rows.sequence_starts)
@@ -238,6 +244,32 @@ class QuestionAnswering(Task):
             found.append(Answer(spans_ or [NO_ANSWER], values or [0.0], missing if self.learnt["missing"] else -np.inf))
         return found
 
+    def combined(self, example: Example, answers: Sequence[Any], weights: Sequence[float]) -> Answer:
+        """Each answer's probability is the mean over the models, in which those that one did not try have none."""
+        del example
+        shares: dict[tuple[int, int], float] = {}
+        missing = 0.0
+        for answer, weight in zip(answers, weights, strict=True):
+            scores = np.array([*answer.scores, answer.missing])
+            of_model = np.exp(scores - np.logaddexp.reduce(scores)) * weight
+            missing += float(of_model[-1])
+            for span, share in zip(answer.spans, of_model[:-1].tolist(), strict=True):
+                shares[span] = shares.get(span, 0.0) + share
+        ranked = sorted(shares.items(), key=lambda each: (-each[1], each[0]))[:CANDIDATES]
+        logarithms = [float(np.log(max(share, 1e-12))) for _, share in ranked]
+        return Answer([span for span, _ in ranked], logarithms, float(np.log(missing)) if missing > 0 else -np.inf)
+
+    def packed(self, answer: Any) -> dict[str, Any]:
+        """Places and scores; minus infinity, which JSON has not, is null."""
+        missing = None if np.isinf(answer.missing) else round(answer.missing, 5)
+        return {"spans": answer.spans, "scores": [round(score, 5) for score in answer.scores], "missing": missing}
+
+    def unpacked(self, example: Example, packed: Any) -> Answer:
+        """The answers."""
+        del example
+        missing = -np.inf if packed["missing"] is None else packed["missing"]
+        return Answer([(begin, end) for begin, end in packed["spans"]], packed["scores"], missing)
+
     def _text(self, example: Example, answer: Answer) -> str:
         """The best answer, or "" if no answer is better."""
         begin, end = answer.spans[0]
@@ -245,8 +277,17 @@ class QuestionAnswering(Task):
 
     def settle(self, examples: Sequence[Example], answers: list[Any]) -> None:
         """The threshold by which no answer must be better: that which gives the highest F1."""
+        self.learnt["threshold"] = self.best_threshold(examples, answers, "f1")
+
+    def shifted(self, answer: Any, threshold: float) -> Answer:
+        """The score of no answer without the threshold."""
+        return Answer(answer.spans, answer.scores, answer.missing - threshold)
+
+    def best_threshold(self, examples: Sequence[Example], answers: Sequence[Any], metric: str) -> float:
+        """By how much no answer must be better, for the highest F1."""
+        del metric
         if not self.learnt["missing"]:
-            return
+            return 0.0
         f1_of = chinese_f1 if self.learnt["characters"] else squad_f1
         margins = np.array([answer.missing - answer.scores[0] for answer in answers])
         gains = np.array(  # of answering, over not answering
@@ -262,11 +303,10 @@ class QuestionAnswering(Task):
         reached[1:-1][sorted_margins[:-1] == sorted_margins[1:]] = -np.inf  # no threshold comes between equal ones
         best = int(reached.argmax())
         if best == 0:
-            self.learnt["threshold"] = float(sorted_margins[0] - 1.0)
-        elif best == len(order):
-            self.learnt["threshold"] = float(sorted_margins[-1] + 1.0)
-        else:
-            self.learnt["threshold"] = float((sorted_margins[best - 1] + sorted_margins[best]) / 2)
+            return float(sorted_margins[0] - 1.0)
+        if best == len(order):
+            return float(sorted_margins[-1] + 1.0)
+        return float((sorted_margins[best - 1] + sorted_margins[best]) / 2)
 
     def scores(self, examples: Sequence[Example], answers: list[Any]) -> dict[str, Any]:
         """F1 and exact match; where there are questions without an answer, those of both kinds by themselves."""

@@ -4,6 +4,7 @@ A word can be several tokens; its label is asked at the first one. Where the lab
 answer is the most likely one of the valid sequences.
 """
 
+import functools
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from typing import Any
 
 import numpy as np
 from torch import Tensor
-from torch.nn import functional
 
 from bertwright.batches import IGNORED, Batch, Rows, SpecialTokens
 from bertwright.config import ModelConfig
@@ -163,7 +163,13 @@ class Tag(Task):
 
     def loss_sum(self, logits: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy, summed over words."""
-        return functional.cross_entropy(logits, batch.labels, reduction="sum")
+        return self.class_loss(logits, batch.labels)
+
+    def class_counts(self, examples: Sequence[Example]) -> np.ndarray:
+        """Of the labels of words."""
+        number = {label: index for index, label in enumerate(self.labels)}
+        wanted = [self._wanted(example, number) for example in examples if isinstance(example, Sentence)]
+        return np.bincount(np.concatenate(wanted), minlength=len(self.labels))
 
     def count(self, rows: Rows) -> int:
         """The number of words."""
@@ -171,16 +177,37 @@ class Tag(Task):
 
     def answers(self, examples: Sequence[Example], windows: Sequence[Window], scores: list[np.ndarray]) -> list[Any]:
         """The best valid labels."""
-        allowed = steps(self.labels, self.scheme) if self.scheme else None
         found = []
         for example, numbers in zip(examples, of_examples(windows, len(examples)), strict=True):
             logits = np.zeros((len(example.texts), len(self.labels)))
             for number in numbers:
                 logits[windows[number].places] = scores[number]
-            shares = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-            chosen = best_sequence(shares, *allowed) if allowed else shares.argmax(axis=1)
-            found.append(Labels([self.labels[label] for label in chosen], np.exp(shares)))
+            found.append(self._decoded(logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)))
         return found
+
+    def _decoded(self, shares: np.ndarray) -> Labels:
+        """The best valid labels, given the logarithms of their probabilities, [words, C]."""
+        chosen = best_sequence(shares, *self._steps) if self._steps is not None else shares.argmax(axis=1)
+        return Labels([self.labels[label] for label in chosen], np.exp(shares))
+
+    @functools.cached_property
+    def _steps(self) -> tuple[np.ndarray, np.ndarray, np.ndarray] | None:
+        """Which labels may follow which, where they mark entities (see schemes.steps)."""
+        return steps(self.labels, self.scheme) if self.scheme else None
+
+    def combined(self, example: Example, answers: Sequence[Any], weights: Sequence[float]) -> Labels:
+        """The best valid labels by the mean of the probabilities."""
+        del example
+        mean = np.average(np.stack([answer.probabilities for answer in answers]), axis=0, weights=weights)
+        return self._decoded(np.log(np.maximum(mean, 1e-12)))
+
+    def packed(self, answer: Any) -> list[list[float]]:
+        """The probabilities, from which the labels follow."""
+        return [[round(float(share), 7) for share in word] for word in answer.probabilities]
+
+    def unpacked(self, example: Example, packed: Any) -> Labels:
+        """The best valid labels by the probabilities."""
+        return self.combined(example, [Labels([], np.array(packed))], [1.0])
 
     def scores(self, examples: Sequence[Example], answers: list[Any]) -> dict[str, Any]:
         """Entity F1 where the labels mark entities; the accuracy of words, and the sentences that are most wrong."""

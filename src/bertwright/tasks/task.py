@@ -8,6 +8,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ import torch
 from torch import Tensor
 
 from bertwright.batches import IGNORED, Batch, Rows, Segments, SpecialTokens, framed_size, pack
-from bertwright.config import ModelConfig, ReadingSettings
+from bertwright.config import ModelConfig, ReadingSettings, TricksSettings
+from bertwright.errors import UserError
 from bertwright.model.heads import EncoderModel
+from bertwright.tasks.losses import class_loss, symmetric_divergence
 from bertwright.tokenizer import Tokenizer
 
 Forward = Callable[..., Tensor]
@@ -26,6 +29,9 @@ MOST_WRONG = 25
 """How many of the most confident mistakes are kept for the report."""
 
 _PUNCTUATION = re.compile(r"[^\w\s]")
+
+DISAGREEMENT = "disagreement"
+"""The loss of R-Drop."""
 
 COMPUTED_TOKENS = 4096
 """Tokens that are computed at once in prediction, about: more are no faster, and take more memory."""
@@ -69,6 +75,8 @@ class Task(ABC):
         learnt: what else the training data told; it is saved with the model.
         notices: what is odd in the data, for people to read.
         ignored: examples that were left out, since their label is among the ignored ones.
+        tricks: what training is to do beside the usual.
+        class_weights: [C], how much an example of each class counts, where that is among them.
     """
 
     loss: str
@@ -82,6 +90,8 @@ class Task(ABC):
         self.learnt = learnt or {}
         self.notices: list[str] = []
         self.ignored = 0
+        self.tricks = TricksSettings()
+        self.class_weights: Tensor | None = None
 
     @abstractmethod
     def read(self, path: Path, *, labelled: bool = True) -> Iterator[Example]:
@@ -138,6 +148,28 @@ class Task(ABC):
         """The official metrics under "metrics", and what is to be looked at."""
 
     @abstractmethod
+    def combined(self, example: Example, answers: Sequence[Any], weights: Sequence[float]) -> Any:
+        """One answer out of those of several models, whose weights sum to 1."""
+
+    def best_threshold(self, examples: Sequence[Example], answers: Sequence[Any], metric: str) -> float:
+        """How far answers are to be shifted for the best value of a metric; 0 where nothing can be."""
+        del examples, answers, metric
+        return 0.0
+
+    def shifted(self, answer: Any, threshold: float) -> Any:
+        """An answer for which another threshold holds: it decides as the old one does at this one."""
+        del threshold
+        return answer
+
+    @abstractmethod
+    def packed(self, answer: Any) -> Any:
+        """An answer as JSON."""
+
+    @abstractmethod
+    def unpacked(self, example: Example, packed: Any) -> Any:
+        """The answer that was packed."""
+
+    @abstractmethod
     def told(self, example: Example, answer: Any) -> dict[str, Any]:
         """An answer in words, for a row of a table."""
 
@@ -179,13 +211,68 @@ class Task(ABC):
         """Those windows that training is to see."""
         return windows
 
+    def class_counts(self, examples: Sequence[Example]) -> np.ndarray | None:
+        """How often each class is right in labelled examples, [C]; None where the labels are no classes."""
+        del examples
+        return None
+
+    def use(self, tricks: TricksSettings, examples: Sequence[Example]) -> None:
+        """Train with tricks.
+
+        Args:
+            tricks: of the recipe.
+            examples: of the training data.
+
+        Raises:
+            UserError: some of them are for classes, and the labels are none.
+        """
+        self.tricks = tricks
+        of_classes = ("label_smoothing", "focal", "class_weights")
+        asked = [name for name in of_classes if name in tricks.model_dump(exclude_defaults=True)]
+        if not asked:
+            return
+        counts = self.class_counts(examples)
+        if counts is None:
+            raise UserError(
+                f"tricks.{asked[0]} is set, but what is asked here is no class among several",
+                expected="a class for each text, pair or word",
+                advice=f"leave out tricks.{asked[0]}",
+            )
+        if tricks.class_weights == "balanced":
+            weights = counts.sum() / (len(counts) * np.maximum(counts, 1))
+            self.class_weights = torch.tensor(weights, dtype=torch.float32)
+
+    def class_loss(self, logits: Tensor, wanted: Tensor) -> Tensor:
+        """Cross-entropy as the tricks shape it, summed: logits [N, C], right classes [N] -> []."""
+        smoothing, focal = self.tricks.label_smoothing, self.tricks.focal
+        return class_loss(logits, wanted, smoothing=smoothing, focal=focal, weights=self.class_weights)
+
     def losses(self, forward: Forward, batch: Batch) -> dict[str, Tensor]:
-        """The loss of a batch, by its name."""
-        return {self.loss: self.loss_sum(forward(*batch.asked).float(), batch)}
+        """The losses of a batch: that of the task, and how far two passes disagree, where that is asked for."""
+        passes = [self._by_dropout(forward(*batch.asked).float()) for _ in range(2 if self.tricks.r_drop else 1)]
+        every = [self.loss_sum(logits, batch) for logits in chain(*passes)]
+        found = {self.loss: torch.stack(every).mean()}
+        if self.tricks.r_drop:
+            found[DISAGREEMENT] = self.disagreement(passes[0][0], passes[1][0], batch)
+        return found
+
+    def _by_dropout(self, logits: Tensor) -> tuple[Tensor, ...]:
+        """The logits of each dropout before the last layer, of which there may be several (see heads)."""
+        return logits.unbind() if self.tricks.dropout_samples > 1 else (logits,)
+
+    def disagreement(self, one: Tensor, other: Tensor, batch: Batch) -> Tensor:
+        """How far the logits of two passes disagree, summed over what is asked in a batch."""
+        del batch
+        return symmetric_divergence(one.log_softmax(dim=-1), other.log_softmax(dim=-1))
 
     def counts(self, rows: Rows) -> dict[str, int]:
-        """How much is asked in rows, by the loss's name."""
-        return {self.loss: self.count(rows)}
+        """Over how much each loss is a sum."""
+        return dict.fromkeys(self.weights, self.count(rows))
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Of each loss in the total."""
+        return {self.loss: 1.0, **({DISAGREEMENT: self.tricks.r_drop} if self.tricks.r_drop else {})}
 
 
 def lay_out(
