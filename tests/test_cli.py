@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomli_w
 import typer.main
 
 from bertwright import cli
@@ -100,16 +101,35 @@ def test_help_loads_little() -> None:
 # ---------------------------------------------------------------------------------------------- --json
 
 
+def write_competition(trained: Path, folder: Path) -> Path:
+    """A recipe of two folds, a member, and one step of training."""
+    member = {
+        "start": {"checkpoint": str(trained / "pretrained" / "best"), "pooling": "mean"},
+        "train": {**SMALL_TRAINING, "steps": 1},
+    }
+    values = {
+        "run": str(folder / "competition"),
+        "task": "classify",
+        "data": {side: str(trained / f"{side}.csv") for side in ("train", "test")},
+        "folds": {"number": 2},
+        "members": {"one": member},
+    }
+    (folder / "competition.toml").write_text(tomli_w.dumps(values), encoding="utf-8")
+    return folder / "competition.toml"
+
+
 def test_json_comes_last_on_standard_output(trained: Path, recipes: dict[str, Path], tmp_path: Path) -> None:
     """One object, one line, for every command that has it; everything for people goes to standard error."""
     test, runs = trained / "test.csv", (trained / "pretrained", trained / "finetuned")
     shutil.copytree(runs[1], tmp_path / "evaluated")
     store, answers = tmp_path / "store", tmp_path / "answers.csv"
+    competition = write_competition(trained, tmp_path)
     calls: dict[str, tuple[list[Any], set[str], str]] = {
         "doctor": ([test], {"files", "warnings", "unigram_entropy"}, "unigram entropy"),
         "prepare": ([recipes["pretrain"]], {"store", "tokens", "page"}, f"the store is in {store}"),
         "pretrain": ([recipes["pretrain"]], {"first_loss", "best"}, "the report: "),
         "finetune": ([recipes["finetune"]], {"labels", "development", "test"}, "test: 32 examples"),
+        "compete": ([competition], {"leaderboard", "ensemble"}, "the submission: "),
         "evaluate": ([tmp_path / "evaluated", "--data", test], {"metrics", "confusion"}, "accuracy"),
         "predict": ([runs[1], "--input", test, "--output", answers], {"examples"}, "32 examples answered"),
         "embed": ([runs[0], "--input", test, "--output", tmp_path / "v.npy"], {"vectors"}, "32 vectors of 32 numbers"),

@@ -34,6 +34,8 @@ LEVELS = {
     "samples": 3,
     "track": 3,
     "watch": 3,
+    "adversarial": 4,
+    "clock": 4,
     "objectives": 4,
     "tasks": 4,
     "checkpoint": 5,
@@ -255,3 +257,19 @@ def test_parts_without_torch_bring_none_along():
 
 def test_looking_at_modules_finds_a_heavy_one():
     assert heavy_after("import scipy") == "scipy"
+
+
+def test_public_names_are_functions_however_they_are_imported() -> None:
+    """Several share their name with the module that they stand in, which importing binds to the package."""
+    code = "\n".join(
+        [
+            "from bertwright import evaluate, fill, finetune, prepare, pretrain",
+            "assert all(map(callable, (evaluate, fill, finetune, prepare, pretrain)))",
+            "import bertwright.compete, bertwright.fill",
+            "from bertwright import compete, fill",
+            "assert callable(compete) and callable(fill) and callable(bertwright.fill)",
+            "from bertwright.fill import fill as same",
+            "assert same is fill",
+        ]
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -5,6 +5,7 @@ import random
 import runpy
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -97,8 +98,8 @@ def test_batches_do_not_show(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = write(tmp_path / "corpus.txt", texts())
     contents = []
     for characters, segments in ((10**9, 10**9), (1, 10**9), (300, 7)):
-        monkeypatch.setattr("bertwright.prepare._BATCH_CHARACTERS", characters)
-        monkeypatch.setattr("bertwright.prepare._BATCH_SEGMENTS", segments)
+        monkeypatch.setattr(import_module("bertwright.prepare"), "_BATCH_CHARACTERS", characters)
+        monkeypatch.setattr(import_module("bertwright.prepare"), "_BATCH_SEGMENTS", segments)
         prepare(recipe(tmp_path, file))
         contents.append({path.name: path.read_bytes() for path in (tmp_path / "store").iterdir()})
     assert contents[0] == contents[1] == contents[2]
@@ -222,7 +223,9 @@ def test_a_part_without_documents_is_told(held_out: float, advice: str, tmp_path
 
 def test_what_cannot_work_is_told_before_any_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     file = write(tmp_path / "corpus.txt", texts())
-    monkeypatch.setattr("bertwright.prepare._tokenizer", lambda *_: pytest.fail("the corpus was read"))
+    monkeypatch.setattr(
+        import_module("bertwright.prepare"), "_tokenizer", lambda *_: pytest.fail("the corpus was read")
+    )
     with pytest.raises(UserError, match="no corpus"):
         prepare(recipe(tmp_path, file).model_copy(update={"corpus": None}))
     with pytest.raises(UserError, match="this is no store"):

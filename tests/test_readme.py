@@ -8,6 +8,8 @@ a block, one a line, say otherwise:
     <!-- run with: train.steps=2 model.preset=tiny -->   words added to every command of the block that takes a recipe
     <!-- run predict with: --json -->                    words added to that command alone
 
+The `python` blocks are run after them, in the same folder.
+
 Only README.md is run: the other README is compared with it, comments included, so running it would prove nothing more.
 """
 
@@ -69,6 +71,11 @@ def read_blocks(text: str, name: str) -> list[Block]:
                 follow(block, line)
         blocks.append(block)
     return blocks
+
+
+def python_blocks(text: str) -> list[str]:
+    """The `python` blocks of a page, in order."""
+    return [match[2] for match in FENCE.finditer(text) if match[1] == "python"]
 
 
 def follow(block: Block, line: str) -> None:
@@ -134,6 +141,15 @@ def test_readme_runs(reviews: Path):
     assert any(block.run for block in blocks), f"{ENGLISH} holds no block that is run"
     result = run_script(shell_script(blocks), reviews)
     assert result.returncode == 0, f"{result.stdout[-2000:]}\n{result.stderr[-6000:]}"
+    snippets = python_blocks(read_page(ENGLISH))
+    assert snippets
+    for snippet in snippets:
+        result = run_script(f"{shlex.quote(sys.executable)} -c {shlex.quote(snippet)}", reviews)
+        assert result.returncode == 0, f"{snippet}\n{result.stderr[-6000:]}"
+
+
+def test_readmes_hold_the_same_python() -> None:
+    assert python_blocks(read_page(ENGLISH)) == python_blocks(read_page(CHINESE))
 
 
 def test_readmes_hold_the_same_commands():

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from bertwright.config import ExamplesSettings, FinetuneRecipe, PretrainRecipe
+from bertwright.compete import compete
+from bertwright.config import CompeteRecipe, FinetuneRecipe, PretrainRecipe, ReadingSettings
 from bertwright.finetune import finetune
 from bertwright.pretrain import pretrain
 from bertwright.recipe import parse
@@ -34,7 +35,12 @@ def test_a_recipe_runs(path: Path, reviews: Path, tmp_path: Path) -> None:
     assert any(line.startswith("# command") for line in head), "the head says how to run it"
     assert any(line.startswith("# data") for line in head), "and where the data is"
     values = tomllib.loads(text)
-    values |= {"run": str(tmp_path / "run"), "train": shrink(values["train"])}
+    values |= {"run": str(tmp_path / "run")}
+    if "members" in values:
+        result = compete(parse(CompeteRecipe, small_competition(values, reviews, tmp_path)))
+        assert {row["name"] for row in result["leaderboard"]} >= set(values["members"])
+        return
+    values |= {"train": shrink(values["train"])}
     if "task" in values:
         checkpoint = small_checkpoint(reviews, tmp_path)
         data = values["data"]
@@ -58,6 +64,18 @@ def stand_in(values: dict[str, Any], reviews: Path, folder: Path) -> dict[str, A
     return {**values, "store": str(folder / "store"), "corpus": corpus, "model": model}
 
 
+def small_competition(values: dict[str, Any], reviews: Path, folder: Path) -> dict[str, Any]:
+    """A competition in two folds."""
+    start = {"checkpoint": str(small_checkpoint(reviews, folder)), "pooling": "mean"}
+    members = {
+        name: {**member, "start": start, "train": shrink(member["train"])} for name, member in values["members"].items()
+    }
+    data = values["data"]
+    for number, side in enumerate(("train", "test")):
+        data[side] = str(write_examples(folder, values["task"], data, side, number))
+    return {**values, "folds": {"number": 2}, "members": members}
+
+
 def small_checkpoint(reviews: Path, folder: Path) -> Path:
     """A checkpoint after two steps."""
     values = {"run": str(folder / "start"), "corpus": {}, "model": {"max_length": 512}, "train": SHRUNKEN}
@@ -67,7 +85,7 @@ def small_checkpoint(reviews: Path, folder: Path) -> Path:
 
 def write_examples(folder: Path, task: str, data: dict[str, Any], side: str, seed: int) -> Path:
     """Generated examples in the format that a recipe reads, in files of the same suffix."""
-    settings = ExamplesSettings.model_validate(data)
+    settings = ReadingSettings.model_validate({k: v for k, v in data.items() if k in ReadingSettings.model_fields})
     draw = random.Random(seed)
     path = folder / f"{side}{Path(data[side]).suffix}"
     sentences = [draw.choices("今天天气很好我们去公园散步", k=draw.randint(4, 9)) for _ in range(40)]

@@ -3,10 +3,14 @@
 The public names are imported when they are first used, so that `import bertwright` is quick and pulls in no torch.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bertwright.compete import compete as compete
+    from bertwright.config import CompeteRecipe as CompeteRecipe
     from bertwright.config import FinetuneRecipe as FinetuneRecipe
     from bertwright.config import PretrainRecipe as PretrainRecipe
     from bertwright.doctor import examine as examine
@@ -25,11 +29,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
+    "CompeteRecipe": "config",
     "FinetuneRecipe": "config",
     "PretrainRecipe": "config",
     "load_recipe": "recipe",
     "examine": "doctor",
     "UserError": "errors",
+    "compete": "compete",
     "evaluate": "evaluate",
     "finetune": "finetune",
     "Predictor": "predict",
@@ -50,3 +56,15 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_HOMES])
+
+
+class _Package(ModuleType):
+    """Importing bertwright.pretrain binds the module to the name of its function: here the function is meant."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _HOMES and isinstance(value, ModuleType):
+            value = getattr(value, name)
+        super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

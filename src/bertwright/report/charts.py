@@ -251,6 +251,38 @@ def score_bars(bars: list[tuple[str, float, float | None, str]], title: str) -> 
     return {"data": [trace], "layout": layout}
 
 
+def spread_points(rows: Sequence[tuple[str, Numbers, float]], title: str, names: tuple[str, str]) -> Chart:
+    """For each name a point for each value, and a larger one for what they are of together.
+
+    Args:
+        rows: name, values, and the value of all together; the first one stands at the top.
+        title: of the axis of values.
+        names: what the small and the large points are called.
+    """
+    small = [(value, name) for name, values, _ in rows for value in rounded(values) if value is not None]
+    style: dict[str, Any] = {"type": "scatter", "mode": "markers"}
+    data = [
+        {
+            **style,
+            "x": [value for value, _ in small],
+            "y": [plain(name) for _, name in small],
+            "name": plain(names[0]),
+            "marker": {"color": "--blue", "size": 8, "opacity": 0.45},
+        },
+        {
+            **style,
+            "x": rounded([value for _, _, value in rows]),
+            "y": [plain(name) for name, _, _ in rows],
+            "name": plain(names[1]),
+            "marker": {"color": "--orange", "size": 13, "symbol": "diamond"},
+        },
+    ]
+    return {
+        "data": data,
+        "layout": {**BASE, "xaxis": axis(title), "yaxis": axis(autorange="reversed", type="category")},
+    }
+
+
 def learning_curves(curves: list[dict[str, Any]], names: dict[str, str]) -> Chart:
     """Two panels over the same axis: the training loss of several runs above, their development scores below.
 

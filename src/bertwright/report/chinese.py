@@ -13,6 +13,46 @@ CHINESE: dict[str, str] = {
     "The run goes on from {checkpoint}.": "训练从 {checkpoint} 继续。",
     "{count} tokens were added": "加入了 {count} 个词",
     "Told at step {step}: {notice}": "第 {step} 步的提醒：{notice}",
+    # Competition
+    "The ensemble reaches {value} ({metric}) on {count} training examples, each unseen in training.": (
+        "集成模型在 {count} 条训练样本上达到 {value}（{metric}），每条样本都由没有见过它的模型判断。"
+    ),
+    "Its best member alone, {name}, reaches {value}.": "其中最好的单个成员 {name} 达到 {value}。",
+    "ensemble, out of fold": "集成，折外",
+    "ensemble, held back": "集成，保留集",
+    "{count} examples": "{count} 条样本",
+    "members": "成员",
+    "folds × seeds: {folds} × {seeds}": "折数 × 种子数：{folds} × {seeds}",
+    "time of training": "训练用时",
+    "Leaderboard": "排行榜",
+    "out of fold": "折外",
+    "Where the ensemble is wrong": "集成模型错在哪里",
+    "{metric}, out of fold": "{metric}，折外",
+    "over folds": "各折",
+    "over seeds": "各种子",
+    "held back": "保留集",
+    "weight": "权重",
+    "ensemble": "集成",
+    "Out of fold: each training example is judged by a model that was trained without it, and without all of its "
+    "group; the ensemble's weights for a fold are chosen on the other folds. Held back: test examples whose labels "
+    "no model and no choice has seen.": (
+        "折外：每条训练样本都由没有用它（以及与它同组的样本）训练过的模型判断；某一折的集成权重只由其余各折决定。"
+        "保留集：标签从未参与任何训练和选择的测试样本。"
+    ),
+    "a fold": "一折",
+    "all folds": "所有折",
+    # Initialization
+    "Pre-trained and random weights": "预训练权重与随机权重",
+    "The same training from pre-trained weights (solid) and from random ones (dashed), {seeds} seeds, {epochs} "
+    "epochs. Thin lines are seeds, thick ones their means.": (
+        "同样的训练，从预训练权重（实线）和随机权重（虚线）开始，{seeds} 个种子，{epochs} 轮。"
+        "细线是各个种子，粗线是平均。"
+    ),
+    "training examples": "训练样本",
+    "epochs with lower loss": "损失更低的轮数",
+    "epoch of loss .1: pre-trained, scratch": "损失降到 0.1 的轮次：预训练，从头",
+    "best score: pre-trained, scratch": "最好分数：预训练，从头",
+    "epochs of scratch at chance": "从头训练停在瞎猜水平的轮数",
     # Headline
     "Fine-tuned on {train} labelled texts, the pre-trained encoder judges {pretrained} of {test} unseen texts "
     "correctly; the same encoder from random weights judges {scratch} correctly.": (

@@ -63,7 +63,7 @@ def _run_blocks(run: Source, sources: list[Source], say: Say, *, alone: bool) ->
     if alone and run.log:
         blocks.append(curves_figure([run], sources, say))
     side = "test" if "test" in sides else "development"
-    return blocks + _details(sides[side], result["labels"], side_name(side, say), say)
+    return blocks + details(sides[side], result["labels"], side_name(side, say), say)
 
 
 def _evaluation_blocks(result: dict[str, Any], say: Say) -> list[Block]:
@@ -78,7 +78,7 @@ def _evaluation_blocks(result: dict[str, Any], say: Say) -> list[Block]:
             Paragraph(say("Texts longer than the model reads at once: {counts}.", counts=counts), tone="note")
         )
     blocks += [Paragraph(notice, tone="warning") for notice in result.get("notices", [])[:NOTICES_SHOWN]]
-    return blocks + _details(result, result["labels"], name, say)
+    return blocks + details(result, result["labels"], name, say)
 
 
 def side_name(side: str, say: Say) -> str:
@@ -145,7 +145,7 @@ def _metrics(sides: dict[str, dict[str, Any]], say: Say) -> Table:
     )
 
 
-def _details(scores: dict[str, Any], labels: list[str], side: str, say: Say) -> list[Block]:
+def details(scores: dict[str, Any], labels: list[str], side: str, say: Say) -> list[Block]:
     """Confusion table and most wrong examples."""
     blocks: list[Block] = []
     if scores.get("confusion") and len(labels) <= CLASSES_SHOWN:

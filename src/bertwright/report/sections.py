@@ -11,7 +11,9 @@ from typing import Any
 from bertwright.report.answers import answer_sections
 from bertwright.report.blocks import Block, Facts, Fold, Paragraph, Section, Tile
 from bertwright.report.comparison import comparison_sections, contenders, demo_result, finetuned, metric_name
+from bertwright.report.competition import competition_headline, competition_result, competition_sections
 from bertwright.report.data_page import data_sections
+from bertwright.report.initialization import initialization_sections
 from bertwright.report.numbers import (
     duration,
     finite,
@@ -27,7 +29,7 @@ from bertwright.report.pretraining import fill_sections, pretraining_sections
 from bertwright.report.scores import score_sections, side_name
 from bertwright.report.sources import Source
 
-DRAWN = {"data", "pretrain", "start", "finetune", "fill", "answer", "demo"}
+DRAWN = {"data", "pretrain", "start", "finetune", "fill", "answer", "demo", "compete", "initialization"}
 """Names of the results that a section draws; the others are shown as they are."""
 
 MAX_OTHER = 100_000
@@ -38,6 +40,8 @@ def headline(sources: list[Source], say: Say) -> tuple[list[str], list[Tile]]:
     """What the page shows, in a sentence or two, and the figures that matter as tiles."""
     if demo_result(sources):
         return _demo_headline(sources, say)
+    if competition := competition_result(sources):
+        return competition_headline(competition, say)
     for name, write in (("finetune", _finetuned_headline), ("pretrain", _pretrained_headline)):
         results = [source.results[name] for source in sources if name in source.results]
         if len(results) == 1:
@@ -234,6 +238,8 @@ def other_sections(sources: list[Source], say: Say) -> list[Section]:
 
 SECTIONS: tuple[Callable[[list[Source], Say], list[Section]], ...] = (
     comparison_sections,
+    competition_sections,
+    initialization_sections,
     data_sections,
     pretraining_sections,
     fill_sections,

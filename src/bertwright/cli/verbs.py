@@ -1,40 +1,29 @@
-"""The command line: parse, call one function, print. Nothing else in the project prints.
+"""The commands that do something with data and models."""
 
-People's output goes to standard error through rich; with --json, one JSON object comes last on standard output.
-Exit codes: 0 done, 1 a user's error, 2 usage, 130 interrupted.
-"""
-
-import functools
-import io
-import json
 import sys
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from bertwright.console import console, leads, notices, print_page, print_scores, say, stages, tell
-
-app = typer.Typer(
-    name="bertwright",
-    help="One tool for the whole life of a BERT: pre-train, fine-tune, use, understand.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    rich_markup_mode=None,  # plain help answers at once: drawing it costs as much as all the rest
-    context_settings={"help_option_names": ["-h", "--help"]},
+from bertwright.cli.parts import (
+    Json,
+    LabelColumn,
+    Overrides,
+    PrintRecipe,
+    RecipePath,
+    Resume,
+    SecondColumn,
+    TextColumn,
+    command,
+    draw_report,
+    given,
+    print_json,
+    print_recipe_of,
+    warn_of_unused,
 )
-
-RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe (TOML).")]
-Overrides = Annotated[
-    list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Settings that win over the recipe's.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object on standard output.")]
-PrintRecipe = Annotated[bool, typer.Option("--print-recipe", help="Print the recipe with all its values, and stop.")]
-Resume = Annotated[bool, typer.Option("--resume", help="Go on with the run from its last checkpoint.")]
-TextColumn = Annotated[str | None, typer.Option(help="Column of the text, if it is another one than in training.")]
+from bertwright.console import leads, notices, print_page, print_scores, say, stages, tell
 
 
 class Unit(StrEnum):
@@ -50,47 +39,6 @@ class Pooling(StrEnum):
 
     mean = "mean"
     cls = "cls"
-
-
-SecondColumn = Annotated[str | None, typer.Option(help="Column of a pair's second text, if it is another one.")]
-LabelColumn = Annotated[str | None, typer.Option(help="Column of the label, if it is another one.")]
-
-
-def main() -> None:
-    """Run the command line."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # whatever the locale is: labels and texts may be in any language
-            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
-    app(prog_name="bertwright")
-
-
-def command(function: Callable[..., None]) -> Callable[..., None]:
-    """Register a command, and turn what goes wrong in it into a message and an exit code."""
-
-    @functools.wraps(function)
-    def guarded(*arguments: Any, **options: Any) -> None:
-        from bertwright.errors import Interrupted, UserError
-
-        try:
-            function(*arguments, **options)
-        except UserError as error:
-            _fail(error)
-        except OSError as error:
-            if isinstance(error, BrokenPipeError):
-                raise
-            _fail(
-                UserError(
-                    f"the system refused: {error.strerror or error}",
-                    file=error.filename,
-                    expected="a readable input, and an output folder with space and write permission",
-                    advice="mend that and give the command again; a run that had begun goes on by --resume",
-                )
-            )
-        except (Interrupted, KeyboardInterrupt) as stop:
-            say(str(stop) or "interrupted", "yellow")
-            raise typer.Exit(130) from None
-
-    return app.command()(guarded)
 
 
 @command
@@ -112,7 +60,7 @@ def demo(
         f"  linear model {result['linear']['accuracy']:.3f}   (character 1- and 2-grams)\n"
         f"the report shows what pre-training was worth: {Path(folder) / 'report.html'}"
     )
-    _json(result, as_json)
+    print_json(result, as_json)
 
 
 @command
@@ -133,7 +81,7 @@ def doctor(
     loaded = Tokenizer.load(Path(tokenizer)) if tokenizer else None
     page = examine(files, reader=reader, text_column=text_column, label_column=label_column, tokenizer=loaded)
     print_page(page)
-    _json(page, as_json)
+    print_json(page, as_json)
 
 
 @command
@@ -147,13 +95,13 @@ def prepare(
 
     loaded = load_recipe(PretrainRecipe, recipe, overrides)
     if print_recipe:
-        _print_recipe(loaded)
+        print_recipe_of(loaded)
         return
     with stages() as (_, progress):
         result = run_prepare(loaded, progress=progress.counter)
     print_page(result["page"])
     say(f"the store is in {loaded.store}")
-    _json(result, as_json)
+    print_json(result, as_json)
 
 
 @command
@@ -171,9 +119,9 @@ def pretrain(
 
     loaded = load_recipe(PretrainRecipe, recipe, overrides)
     if print_recipe:
-        _print_recipe(loaded)
+        print_recipe_of(loaded)
         return
-    _warn_of_unused(overrides, resume)
+    warn_of_unused(overrides, resume)
     with stages() as (_, progress):
         result = run_pretrain(loaded, resume=resume, progress=progress.steps, preparing=progress.counter)
     untrained = result["expected_first_loss"]
@@ -184,8 +132,8 @@ def pretrain(
         f"{result['tokens_per_second']:,.0f} tokens/s"
     )
     if leads():
-        _report(loaded.run)
-        _json(result, as_json)
+        draw_report(loaded.run)
+        print_json(result, as_json)
 
 
 @command
@@ -203,9 +151,9 @@ def finetune(
 
     loaded = load_recipe(FinetuneRecipe, recipe, overrides)
     if print_recipe:
-        _print_recipe(loaded)
+        print_recipe_of(loaded)
         return
-    _warn_of_unused(overrides, resume)
+    warn_of_unused(overrides, resume)
     with stages() as (_, progress):
         result = run_finetune(loaded, resume=resume, progress=progress.steps)
     if result["start"]["weights"] == "pretrained" and any("pooler" in name for name in result["start"]["fresh"]):
@@ -218,8 +166,35 @@ def finetune(
         if side in result:
             print_scores(side, result[side])
     if leads():
-        _report(loaded.run)
-        _json(result, as_json)
+        draw_report(loaded.run)
+        print_json(result, as_json)
+
+
+@command
+def compete(
+    recipe: RecipePath, overrides: Overrides = None, as_json: Json = False, print_recipe: PrintRecipe = False
+) -> None:
+    """Folds, several ways to train, their mixture, the submission, a leaderboard; goes on where it was stopped."""
+    from bertwright.compete import compete as run_compete
+    from bertwright.config import CompeteRecipe
+    from bertwright.recipe import load_recipe
+
+    loaded = load_recipe(CompeteRecipe, recipe, overrides)
+    if print_recipe:
+        print_recipe_of(loaded)
+        return
+    with stages() as (announce, progress):
+        result = run_compete(loaded, say=announce, progress=progress.steps)
+    metric, ensemble = result["metric"], result["ensemble"]
+    held_back = f"  held back {ensemble['held_back'][metric]:.4f}" if "held_back" in ensemble else ""
+    say(f"{'ensemble':>20}  {metric} {ensemble['out_of_fold']:.4f} out of fold{held_back}")
+    for row in result["leaderboard"]:
+        held_back = f"  held back {row['held_back']:.4f}" if "held_back" in row else ""
+        folds = f"  (folds {min(row['by_fold']):.4f} to {max(row['by_fold']):.4f})"
+        say(f"{row['name']:>20}  {metric} {row['out_of_fold']:.4f} out of fold{held_back}{folds}")
+    say(f"the submission: {result['submission']}")
+    draw_report(loaded.run)
+    print_json(result, as_json)
 
 
 @command
@@ -234,10 +209,10 @@ def evaluate(
     """Score a fine-tuned model by the task's official metrics."""
     from bertwright.evaluate import evaluate as run_evaluate
 
-    result = run_evaluate(run, data, **_given(text_column, second_column, label_column))
+    result = run_evaluate(run, data, **given(text_column, second_column, label_column))
     notices(result)
     print_scores(data, result)
-    _json(result, as_json)
+    print_json(result, as_json)
 
 
 @command
@@ -256,10 +231,10 @@ def predict(
     """Answer every example of a file; order and other columns are kept."""
     from bertwright.predict import predict as run_predict
 
-    result = run_predict(run, source, target, **_given(text_column, second_column))
+    result = run_predict(run, source, target, **given(text_column, second_column))
     windowed = f", {result['windowed']:,} of them longer than the model reads at once" if result["windowed"] else ""
     say(f"{result['examples']:,} examples answered{windowed}: {target}")
-    _json(result, as_json)
+    print_json(result, as_json)
 
 
 @command
@@ -276,10 +251,10 @@ def embed(
     """Vectors of texts, words or tokens, in the order of the input."""
     from bertwright.embed import embed as run_embed
 
-    columns = _given(text_column, None)
+    columns = given(text_column, None)
     result = run_embed(model, source, target, unit=unit.value, layer=layer, pooling=pooling.value, **columns)
     say(f"{result['vectors']:,} vectors of {result['width']} numbers, of {result['texts']:,} texts: {target}")
-    _json(result, as_json)
+    print_json(result, as_json)
 
 
 @command
@@ -298,7 +273,7 @@ def export(
     say(f"{size:.1f} MB, logits off by {result['difference']:.1e} at most before quantisation: {target}")
     for name, metrics in result.get("metrics", {}).items():
         say(f"{name:>10}: " + "  ".join(f"{metric} {value:.4f}" for metric, value in metrics.items()))
-    _json(result, as_json)
+    print_json(result, as_json)
 
 
 @command
@@ -315,7 +290,7 @@ def fill(
     for answer in answers:
         candidates = "  ".join(f"{each['token']} {each['probability']:.3f}" for each in answer["candidates"])
         say(f"{answer['text']}  mask {answer['mask'] + 1}  {candidates}")
-    _json({"texts": answers}, as_json)
+    print_json({"texts": answers}, as_json)
 
 
 @command
@@ -335,7 +310,7 @@ def answer(
         best = sorted(range(len(shares)), key=lambda place, of=shares: -of[place])[:5]
         told = "  ".join(f"{result['tokens'][place] or '[CLS]'} {shares[place]:.3f}" for place in best)
         say(f"{name:>6}s at  {told}")
-    _json(result, as_json)
+    print_json(result, as_json)
 
 
 @command
@@ -363,44 +338,4 @@ def inspect(
     result = run_inspect(path, verify=verify)
     for key, value in result.items():
         say(f"{key:>20}  {value}")
-    _json(result, as_json)
-
-
-# ---------------------------------------------------------------------------------------------- parts of commands
-
-
-def _fail(error: Exception) -> None:
-    console().quiet = False  # each process tells of its own mistakes
-    say(f"error: {error}", "red")
-    raise typer.Exit(1)
-
-
-def _json(result: dict[str, Any], wanted: bool) -> None:
-    if wanted:
-        sys.stdout.write(json.dumps(result, ensure_ascii=False) + "\n")
-
-
-def _warn_of_unused(overrides: list[str] | None, resume: bool) -> None:
-    unused = [override for override in overrides or [] if not override.startswith("run=")]
-    if resume and unused:
-        say(f"not used, since a run goes on as it began: {' '.join(unused)}", "yellow")
-
-
-def _print_recipe(recipe: Any) -> None:
-    from bertwright.recipe import dump_recipe
-
-    sys.stdout.write(dump_recipe(recipe))
-
-
-def _report(run: str) -> None:
-    from bertwright.config import expand
-    from bertwright.report import write_report
-
-    folder = expand(run)
-    say(f"the report: {write_report([folder], folder / 'report.html')}")
-
-
-def _given(text_column: str | None, second_column: str | None, label_column: str | None = None) -> dict[str, str]:
-    """The columns that were named."""
-    named = {"text_column": text_column, "second_column": second_column, "label_column": label_column}
-    return {name: column for name, column in named.items() if column is not None}
+    print_json(result, as_json)

@@ -1,0 +1,44 @@
+"""The commands below `bertwright analyze`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bertwright.cli.parts import Json, app, draw_report, guard, print_json
+from bertwright.console import say, stages
+
+analyze = typer.Typer(help="Measure models: what pre-training is worth, what they have learnt.", no_args_is_help=True)
+app.add_typer(analyze, name="analyze")
+
+
+@analyze.command()
+@guard
+def initialization(
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Recipes of finetune, one for each task.")],
+    run: Annotated[str, typer.Option(help="Folder for what is measured.")] = "runs/initialization",
+    seeds: Annotated[list[int] | None, typer.Option("--seed", help="Again for each seed; by default 1 and 2.")] = None,
+    epochs: Annotated[int, typer.Option(help="Of each training.", min=1)] = 20,
+    random_rate: Annotated[
+        float | None, typer.Option(help="Learning rate from random weights; by default that of the recipe.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """The same tasks from pre-trained and from random weights (slide 62)."""
+    from bertwright.analyze import initialization as run_initialization
+    from bertwright.config import FinetuneRecipe
+    from bertwright.recipe import load_recipe
+
+    loaded = {Path(recipe).stem: load_recipe(FinetuneRecipe, recipe) for recipe in recipes}
+    options = {"seeds": seeds or [1, 2], "epochs": epochs, "random_rate": random_rate}
+    with stages() as (announce, progress):
+        result = run_initialization(loaded, Path(run), say=announce, progress=progress.steps, **options)
+    for task in result["tasks"]:
+        judged = task["judged"]
+        best = judged["best_score"]
+        say(
+            f"{task['name']:>24}  {task['metric']} {best['pretrained']:.4f} pre-trained, {best['random']:.4f} from "
+            f"scratch; lower loss in {judged['lower_in_epochs']} of {epochs} epochs"
+        )
+    draw_report(run)
+    print_json(result, as_json)

@@ -1,0 +1,98 @@
+"""A text-mining competition in one command: folds, several ways to train, their mixture, and the submission.
+
+files -> doctor, drift (preparation.py) -> folds -> a model for each member, seed and fold (cells.py), which answers
+where it has seen no label -> weights and threshold (ensemble.py) -> leaderboard.py, submission.py
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from bertwright.compete.cells import LINEAR, Cell, Entries, cell
+from bertwright.compete.folds import classes_of, divide, told_of_folds
+from bertwright.compete.leaderboard import leaderboard, read_held_back
+from bertwright.compete.preparation import adapted, look_at, read_entries
+from bertwright.compete.submission import form_of, write_submission
+from bertwright.config import CompeteRecipe, expand
+from bertwright.devices import keep_freed_memory, use_threads
+from bertwright.errors import UserError
+from bertwright.recipe import dump_recipe, load_recipe
+from bertwright.run import Run, write_json, write_text
+from bertwright.train import Progress
+
+
+def compete(
+    recipe: CompeteRecipe,
+    *,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Take part in a competition; one that was stopped goes on where it was.
+
+    Args:
+        recipe: what to do.
+        say: told what happens now.
+        progress: told after every step of every training.
+
+    Returns:
+        The contents of results/compete.json: the leaderboard, what the mixture is made of, its scores, and what is odd.
+
+    Raises:
+        UserError: a file is damaged, folds cannot be made, the sample is of another competition, or the folder is
+            taken.
+        Interrupted: Ctrl-C or SIGTERM came; the training that went on was saved first.
+    """
+    folder = expand(recipe.run)
+    keep_freed_memory()
+    use_threads(0)
+    with Run(folder).claimed():
+        _remember(recipe, folder)
+        entries, notices = read_entries(recipe)
+        sample = expand(recipe.data.sample) if recipe.data.sample is not None else None
+        form, odd = form_of(sample, entries.task, entries.test, recipe.data.id_column)
+        held_back = read_held_back(recipe, entries)
+        divisions = {}
+        for seed in recipe.folds.seeds:
+            divisions[seed] = divide(entries.groups, classes_of(entries.train), recipe.folds.number, seed)
+            odd += told_of_folds(entries.train, divisions[seed], entries.groups)
+        notices += dict.fromkeys([*odd, *look_at(recipe, entries, folder)])
+        for notice in notices:
+            say(notice)
+        members = {name: adapted(name, each, entries, folder, say, progress) for name, each in recipe.members.items()}
+        recipe = recipe.model_copy(update={"members": members})
+        cells: dict[str, dict[int, list[Cell]]] = {}
+        for name in [*members, *([LINEAR] if _has_linear(entries) else [])]:
+            for seed, folds in divisions.items():
+                for fold in range(recipe.folds.number):
+                    say(f"{name}, seed {seed}, fold {fold + 1} of {recipe.folds.number}")
+                    found = cell(recipe, folder, entries, name, seed, folds, fold, progress)
+                    cells.setdefault(name, {}).setdefault(seed, []).append(found)
+        say("the leaderboard and the submission")
+        result, answers = leaderboard(recipe, entries, held_back, divisions, cells)
+        result |= {"notices": notices, "submission": str(folder / "submission.csv")}
+        write_submission(folder / "submission.csv", form, entries.task, entries.test, answers)
+        write_json(folder / "results" / "compete.json", result)
+        return result
+
+
+def _remember(recipe: CompeteRecipe, folder: Path) -> None:
+    """Keep the recipe with the competition.
+
+    Raises:
+        UserError: another competition is in the folder.
+    """
+    file = folder / "recipe.toml"
+    if not file.exists():
+        write_text(file, dump_recipe(recipe))
+    elif load_recipe(CompeteRecipe, file) != recipe:
+        raise UserError(
+            "a competition by another recipe is in this folder",
+            file=folder,
+            expected="the same recipe, to go on with it",
+            advice="choose another folder by run=FOLDER, or remove this one",
+        )
+
+
+def _has_linear(entries: Entries) -> bool:
+    """Whether a linear model on n-grams can take part: it knows classes of single texts."""
+    return entries.task.problem == "single_label_classification" and len(entries.train[0].texts) == 1

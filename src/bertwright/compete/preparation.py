@@ -1,0 +1,113 @@
+"""What comes before the first fold: the files read and looked at, and encoders adapted to their texts."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from bertwright.compete.cells import Entries
+from bertwright.compete.folds import groups_of
+from bertwright.compete.linear import drift
+from bertwright.config import CompeteRecipe, MemberSettings, PretrainRecipe, expand
+from bertwright.doctor import examine
+from bertwright.errors import UserError
+from bertwright.pretrain import pretrain
+from bertwright.recipe import parse
+from bertwright.run import write_json, write_text
+from bertwright.tasks import TASKS
+from bertwright.tasks.tag import Sentence
+from bertwright.tasks.task import Example
+from bertwright.train import Progress
+
+DRIFTS = 0.7
+"""Area under the curve from which the test file is said to be of another kind than the training file."""
+
+
+def read_entries(recipe: CompeteRecipe) -> tuple[Entries, list[str]]:
+    """The examples of both files, and what is odd about them.
+
+    Raises:
+        UserError: a file is damaged, an id stands twice, or the metric is none of the task.
+    """
+    data = recipe.data
+    task = TASKS[recipe.task](data.reading)
+    train = list(task.read(expand(data.train)))
+    task.learn(train)
+    task.check(train)
+    if (data.metric or task.metric_names[0]) not in task.metric_names:
+        raise UserError(
+            f"data.metric is {data.metric!r}",
+            expected=f"one of {', '.join(task.metric_names)}",
+            advice="choose one of them, or leave it out",
+        )
+    test = list(task.read(expand(data.test), labelled=False))
+    lines: dict[str, int] = {}
+    for example in test:
+        if lines.setdefault(example.id, example.line) != example.line:
+            raise UserError(
+                f"the id {example.id!r} stands in line {lines[example.id]}, too",
+                file=example.file,
+                line=example.line,
+                expected="an id for each test example",
+                advice="mend it, or name the right column by data.id_column",
+            )
+    known = {task.key(example) for example in train}
+    overlap = sum(task.key(example) in known for example in test)
+    notices = list(task.notices)
+    if overlap:
+        notices.append(
+            f"{overlap:,} of {len(test):,} test examples stand in the training file, too: a score on all of them "
+            "flatters; where their labels are held back, they are not scored"
+        )
+    return Entries(task, train, test, groups_of(task, train, data.group_column)), notices
+
+
+def look_at(recipe: CompeteRecipe, entries: Entries, folder: Path) -> list[str]:
+    """What doctor warns of in both files, and whether the test file is of another kind; doctor's page is kept."""
+    found, data = [], recipe.data
+    if recipe.task in ("classify", "pair") and not data.columns:
+        columns = [data.text_column, *([data.second_column] if recipe.task == "pair" else [])]
+        labels = data.label_column if data.label_kind == "class" else None
+        page = examine([str(expand(data.train)), str(expand(data.test))], text_column=columns, label_column=labels)
+        write_json(folder / "results" / "data.json", page)
+        found += [each["text"] for each in page["warnings"] if each["level"] == "warning"]
+    train, test = ([" ".join(example.texts) for example in side] for side in (entries.train, entries.test))
+    area = drift(train, test)
+    if area > DRIFTS:
+        found.append(
+            f"the test file is of another kind than the training file: a linear model tells their texts apart (area "
+            f"under the curve {area:.2f}, .5 if they were alike), so that scores out of fold promise too much"
+        )
+    return found
+
+
+def adapted(
+    name: str,
+    member: MemberSettings,
+    entries: Entries,
+    folder: Path,
+    say: Callable[[str], None],
+    progress: Progress | None,
+) -> MemberSettings:
+    """The member that begins from its checkpoint after pre-training on the texts of both files, if it asks for that."""
+    if not member.adaptation_minutes:
+        return member
+    run = folder / "adapted" / name
+    if not (run / "results" / "pretrain.json").exists():
+        say(f"{name}: pre-training on the texts of both files for {member.adaptation_minutes:g} minutes")
+        texts = (text for each in (*entries.train, *entries.test) for text in _running_texts(each))
+        lines = "".join(" ".join(text.split()) + "\n" for text in dict.fromkeys(texts))
+        write_text(folder / "adapted" / "texts.txt", lines)
+        values = {
+            "run": str(run),
+            "store": str(folder / "adapted" / f"{name}-store"),
+            "corpus": {"files": [str(folder / "adapted" / "texts.txt")], "held_out": 0.05},
+            "start": {"checkpoint": member.start.checkpoint},
+            "train": {"minutes": member.adaptation_minutes, "batch_size": 16, "length": member.train.length},
+        }
+        pretrain(parse(PretrainRecipe, values), resume=(run / "recipe.toml").exists(), progress=progress)
+    start = member.start.model_copy(update={"checkpoint": str(run / "best")})
+    return member.model_copy(update={"start": start})
+
+
+def _running_texts(example: Example) -> list[str]:
+    """The texts of an example; of a sentence the words as one text."""
+    return [" ".join(example.texts)] if isinstance(example, Sentence) else list(example.texts)

@@ -1,0 +1,156 @@
+"""The submission: exactly the columns and the order of the sample file, with our answers in it."""
+
+import codecs
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bertwright.corpus import Row, read_rows
+from bertwright.errors import UserError
+from bertwright.run import atomic_file
+from bertwright.tasks import QuestionAnswering, Tag
+from bertwright.tasks.task import Example, Task
+
+COLUMNS_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a submission looks like."""
+
+    columns: list[str]
+    id_column: str
+    ids: list[str]
+    """Of each row."""
+    places: list[int]
+    """Of each row, the number of its test example."""
+    fill: str
+    """What stands beside the id: "answer", "probability" (of the second of two classes), or "probabilities", a column
+    for each class."""
+
+
+def form_of(sample: Path | None, task: Task, examples: Sequence[Example], id_column: str) -> tuple[Form, list[str]]:
+    """The form of a submission, and what is odd about the sample.
+
+    Args:
+        sample: a sample submission; None: an id and the answer, in the order of the test file.
+        task: tells the labels.
+        examples: of the test file.
+        id_column: of the sample and the test file.
+
+    Raises:
+        UserError: the sample has no column of ids, other ids than the test file, or columns that cannot be filled.
+    """
+    if sample is None:
+        answer = "answer" if isinstance(task, QuestionAnswering) else task.settings.label_column
+        ids = [example.id for example in examples]
+        return Form([id_column, answer], id_column, ids, list(range(len(ids))), "answer"), []
+    rows = list(read_rows(sample, []))
+    columns = list(rows[0].values)
+    if id_column not in columns:
+        raise UserError(
+            f"the sample submission has no column {id_column!r}",
+            file=sample,
+            line=1,
+            expected=f"a column of ids among {', '.join(map(repr, columns[:COLUMNS_SHOWN]))}",
+            advice="set data.id_column to the one that holds them",
+        )
+    fill = _fill_of(sample, task, columns, id_column, rows)
+    ids = [row.values[id_column] for row in rows]
+    if len(set(ids)) < len(ids):
+        twice = next(row for place, row in enumerate(rows) if row.values[id_column] in ids[:place])
+        raise UserError(
+            f"the sample submission has {twice.values[id_column]!r} twice",
+            file=sample,
+            line=twice.line,
+            expected="each id once",
+            advice="is data.id_column the right column?",
+        )
+    if not isinstance(task, QuestionAnswering) and not all(id_column in example.columns for example in examples):
+        return Form(columns, id_column, ids, _by_order(sample, ids, examples, id_column), fill), [
+            f"the test file has no column {id_column!r}: its examples are taken in the order of the sample"
+        ]
+    place_of = {example.id: place for place, example in enumerate(examples)}
+    for row in rows:
+        if row.values[id_column] not in place_of:
+            raise UserError(
+                f"the sample submission asks for {row.values[id_column]!r}, which the test file does not have",
+                file=sample,
+                line=row.line,
+                expected="ids of the test file",
+                advice="is it the sample of this competition?",
+            )
+    left = len(examples) - len(ids)
+    odd = [f"the sample submission does not ask for {left:,} test examples"] if left else []
+    return Form(columns, id_column, ids, [place_of[each] for each in ids], fill), odd
+
+
+def write_submission(path: Path, form: Form, task: Task, examples: Sequence[Example], answers: Sequence[Any]) -> None:
+    """Write answers to test examples in a form."""
+    with atomic_file(path) as raw:
+        table = csv.writer(codecs.getwriter("utf-8")(raw), lineterminator="\n")
+        table.writerow(form.columns)
+        for identity, place in zip(form.ids, form.places, strict=True):
+            example, answer = examples[place], answers[place]
+            table.writerow(
+                [
+                    identity if name == form.id_column else _value(task, example, answer, name, form.fill)
+                    for name in form.columns
+                ]
+            )
+
+
+def _by_order(sample: Path, ids: Sequence[str], examples: Sequence[Example], id_column: str) -> list[int]:
+    if len(ids) != len(examples):
+        raise UserError(
+            f"the test file has no column {id_column!r}, and {len(examples):,} examples for the {len(ids):,} rows of "
+            f"{sample}",
+            file=examples[0].file,
+            expected="ids, or as many examples as the sample submission has rows",
+            advice="set data.id_column to the column that holds them, in both files",
+        )
+    return list(range(len(ids)))
+
+
+def _fill_of(path: Path, task: Task, columns: Sequence[str], id_column: str, rows: Sequence[Row]) -> str:
+    """What is to stand beside the id, told from what stands there.
+
+    Raises:
+        UserError: that is neither one column nor one for each class.
+    """
+    others = [name for name in columns if name != id_column]
+    classes = task.problem == "single_label_classification"
+    if len(others) == 1:
+        shown = {row.values[others[0]].strip() for row in rows} - {""}
+        of_two = classes and len(task.labels) == 2
+        return "probability" if of_two and not shown <= set(task.labels) and all(map(_is_share, shown)) else "answer"
+    if task.problem is not None and sorted(others) == task.labels:
+        return "probabilities"
+    raise UserError(
+        f"the sample submission has the columns {', '.join(map(repr, columns[:COLUMNS_SHOWN]))}",
+        file=path,
+        line=1,
+        expected=f"{id_column!r} and one column"
+        + (f", or one for each of {', '.join(task.labels[:COLUMNS_SHOWN])}" if task.labels else ""),
+        advice="leave data.sample out, and bring submission.csv into the form that is wanted",
+    )
+
+
+def _is_share(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
+
+
+def _value(task: Task, example: Example, answer: Any, column: str, fill: str) -> str:
+    if fill == "probabilities":
+        return f"{float(answer[task.labels.index(column)]):.6f}"
+    if fill == "probability":
+        return f"{float(answer[1]):.6f}"
+    told = task.told(example, answer)
+    if isinstance(task, Tag):
+        return " ".join(told["labels"])
+    return str(told["answer" if isinstance(task, QuestionAnswering) else "label"])
