@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import tomli_w
 from pydantic import BaseModel, ValidationError
 
-from bertwright.config import CompeteRecipe, FinetuneRecipe, PretrainRecipe
+from bertwright.config import CompeteRecipe, FinetuneRecipe, MemberSettings, PretrainRecipe
 from bertwright.errors import UserError
 
-Recipe = TypeVar("Recipe", PretrainRecipe, FinetuneRecipe, CompeteRecipe)
+Recipe = TypeVar("Recipe", PretrainRecipe, FinetuneRecipe, CompeteRecipe, MemberSettings)
 
 
 def load_recipe(kind: type[Recipe], path: str | Path, overrides: list[str] | None = None) -> Recipe:
@@ -51,7 +51,7 @@ def load_recipe(kind: type[Recipe], path: str | Path, overrides: list[str] | Non
 
 
 def parse(kind: type[Recipe], values: dict[str, Any], file: str | Path | None = None) -> Recipe:
-    """Check the values of a recipe against its class.
+    """Check the values of a recipe, or of a member of a competition, against its class.
 
     Raises:
         UserError: a key is unknown (the nearest known one is named), missing, or its value does not fit.

@@ -156,6 +156,19 @@ def test_another_recipe_in_the_same_folder(done: Path, trained: Path) -> None:
         compete(recipe(trained, done / "run", {"one": {}}))
 
 
+def test_a_file_that_has_changed(trained: Path, tmp_path: Path) -> None:
+    """Its cells would be of other examples."""
+    lines = (trained / "train.csv").read_text(encoding="utf-8").splitlines()
+    train = tmp_path / "train.csv"
+    train.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    asked = recipe(trained, tmp_path / "run", {"one": {}}, data={"train": str(train)})
+    with pytest.raises(KeyboardInterrupt):
+        compete(asked, progress=stop_after(1))
+    train.write_text("\n".join(lines[:-2]) + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"train\.csv: this file has changed since the competition began"):
+        compete(asked)
+
+
 def test_pseudo_labels_are_those_of_the_folds_own_model(trained: Path, tmp_path: Path) -> None:
     """They come from the test file alone: no validation example of the fold has a label in its second training."""
     train = {**TRAIN, "steps": 40, "evaluate_every": 40}  # its last checkpoint is its best
@@ -231,3 +244,33 @@ def test_a_class_that_a_linear_model_has_not_seen_has_no_probability() -> None:
     np.testing.assert_allclose(found.sum(axis=1), 1)
     assert (found[:, 2] == 0).all()
     assert found[1, 1] > found[1, 0]
+
+
+def test_a_search_chooses_the_better_rate_and_goes_on(trained: Path, tmp_path: Path) -> None:
+    """Rates from useless to good; the first fold's examples are in no trial; kept trials are not run again."""
+    train = {**TRAIN, "steps": 12, "evaluate_every": 12}
+    search = {"search": {"optimizer.learning_rate": [1e-7, 2e-2]}, "trials": 4, "train": train}
+    asked = recipe(trained, tmp_path / "run", {"one": search})
+    with pytest.raises(KeyboardInterrupt):
+        compete(asked, progress=stop_after(30))
+    there = {path.name: path.read_bytes() for path in (tmp_path / "run" / "search").glob("*.json")}
+    assert sorted(there) == ["one-1.json", "one-2.json"]
+    result = compete(asked)
+    trials = {path: read_json(path) for path in (tmp_path / "run" / "search").glob("*.json")}
+    assert len(trials) == 4
+    assert all(path.read_bytes() == there.get(path.name, path.read_bytes()) for path in trials)
+    best = max(each["value"] for each in trials.values())
+    chosen = result["members"]["one"]["optimizer"]["learning_rate"]
+    assert chosen in [each["settings"]["optimizer.learning_rate"] for each in trials.values() if each["value"] == best]
+
+
+@pytest.mark.parametrize(
+    ("search", "message"),
+    [
+        ({"optimizer.rate": [0.1, 0.2]}, "'optimizer.rate' is no setting of start, optimizer, tricks or train"),
+        ({"train.epochs": [3, 2]}, "'train.epochs' goes from 3 to 2"),
+    ],
+)
+def test_a_search_that_cannot_be(trained: Path, tmp_path: Path, search: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        recipe(trained, tmp_path / "run", {"one": {"search": search}})

@@ -4,6 +4,7 @@ files -> doctor, drift (preparation.py) -> folds -> a model for each member, see
 where it has seen no label -> weights and threshold (ensemble.py) -> leaderboard.py, submission.py
 """
 
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from bertwright.compete.cells import LINEAR, Cell, Entries, cell
 from bertwright.compete.folds import classes_of, divide, told_of_folds
 from bertwright.compete.leaderboard import leaderboard, read_held_back
 from bertwright.compete.preparation import adapted, look_at, read_entries
+from bertwright.compete.search import searched
 from bertwright.compete.submission import form_of, write_submission
 from bertwright.config import CompeteRecipe, expand
 from bertwright.devices import keep_freed_memory, use_threads
 from bertwright.errors import UserError
 from bertwright.recipe import dump_recipe, load_recipe
-from bertwright.run import Run, write_json, write_text
+from bertwright.run import Run, read_json, write_json, write_text
 from bertwright.train import Progress
 
 
@@ -48,6 +50,7 @@ def compete(
     with Run(folder).claimed():
         _remember(recipe, folder)
         entries, notices = read_entries(recipe)
+        _remember_files(recipe, folder)
         sample = expand(recipe.data.sample) if recipe.data.sample is not None else None
         form, odd = form_of(sample, entries.task, entries.test, recipe.data.id_column)
         held_back = read_held_back(recipe, entries)
@@ -60,6 +63,9 @@ def compete(
             say(notice)
         members = {name: adapted(name, each, entries, folder, say, progress) for name, each in recipe.members.items()}
         recipe = recipe.model_copy(update={"members": members})
+        first = divisions[recipe.folds.seeds[0]]
+        members = {name: searched(name, recipe, entries, first, folder, say, progress) for name in members}
+        recipe = recipe.model_copy(update={"members": members})
         cells: dict[str, dict[int, list[Cell]]] = {}
         for name in [*members, *([LINEAR] if _has_linear(entries) else [])]:
             for seed, folds in divisions.items():
@@ -69,7 +75,8 @@ def compete(
                     cells.setdefault(name, {}).setdefault(seed, []).append(found)
         say("the leaderboard and the submission")
         result, answers = leaderboard(recipe, entries, held_back, divisions, cells)
-        result |= {"notices": notices, "submission": str(folder / "submission.csv")}
+        chosen = {name: each.model_dump(mode="json", exclude_none=True) for name, each in members.items()}
+        result |= {"members": chosen, "notices": notices, "submission": str(folder / "submission.csv")}
         write_submission(folder / "submission.csv", form, entries.task, entries.test, answers)
         write_json(folder / "results" / "compete.json", result)
         return result
@@ -91,6 +98,27 @@ def _remember(recipe: CompeteRecipe, folder: Path) -> None:
             expected="the same recipe, to go on with it",
             advice="choose another folder by run=FOLDER, or remove this one",
         )
+
+
+def _remember_files(recipe: CompeteRecipe, folder: Path) -> None:
+    """Keep checksums of both files with the competition.
+
+    Raises:
+        UserError: one has changed since the competition began: what is kept of it would be of other examples.
+    """
+    paths = {name: expand(getattr(recipe.data, name)) for name in ("train", "test")}
+    sums = {name: hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest() for name, path in paths.items()}
+    file = folder / "files.json"
+    if not file.exists():
+        write_json(file, sums)
+    for name, kept in read_json(file).items():
+        if kept != sums[name]:
+            raise UserError(
+                "this file has changed since the competition began",
+                file=paths[name],
+                expected="the same examples, to go on with it",
+                advice="choose another folder by run=FOLDER",
+            )
 
 
 def _has_linear(entries: Entries) -> bool:

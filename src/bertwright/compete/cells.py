@@ -95,7 +95,7 @@ def cell(
         if name == LINEAR:
             found = _linear(entries, [entries.train[place] for place in inside], held_out)
         else:
-            sides = _sides(entries, inside, seed)
+            sides = sides_of(entries, inside, seed)
             found = _encoder(recipe, recipe.members[name], run, entries, sides, held_out, seed, progress)
         write_json(path, {"trained_on": inside.tolist(), "places": outside.tolist(), **found})
         # The answers are what counts; the weights of dozens of models would fill the disk.
@@ -152,7 +152,7 @@ def _encoder(
     progress: Progress | None,
 ) -> dict[str, Any]:
     """Fine-tune, once or with pseudo-labels twice, and answer."""
-    settings = _recipe(recipe, member, run, seed)
+    settings = recipe_of(recipe, member, run, seed)
     given = Given(sides, known=entries.train)
     seconds = _finetune(settings, given, progress)
     predictor = Predictor.load(run)
@@ -172,7 +172,7 @@ def _encoder(
     }
 
 
-def _sides(entries: Entries, inside: np.ndarray, seed: int) -> dict[str, list[Example]]:
+def sides_of(entries: Entries, inside: np.ndarray, seed: int) -> dict[str, list[Example]]:
     """The examples that a model is trained on, and a tenth of them, in whole groups, that choose its checkpoint."""
     train, groups = [entries.train[place] for place in inside], [entries.groups[place] for place in inside]
     parts = divide(groups, classes_of(train), min(DEVELOPMENT_PARTS, max(2, len(set(groups)))), seed)
@@ -187,7 +187,7 @@ def _again(run: Path) -> Path:
     return run.with_name(f"{run.name}-again")
 
 
-def _recipe(recipe: CompeteRecipe, member: MemberSettings, run: Path, seed: int) -> FinetuneRecipe:
+def recipe_of(recipe: CompeteRecipe, member: MemberSettings, run: Path, seed: int) -> FinetuneRecipe:
     """Of one training; its files are named, but the examples are given."""
     data = ExamplesSettings(train=recipe.data.train, metric=recipe.data.metric, **recipe.data.reading.model_dump())
     values = {

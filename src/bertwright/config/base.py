@@ -139,7 +139,8 @@ class TrainSettings(Settings):
     """Write TensorBoard's events into the run folder, too (extra track)."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     dtype: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Computation; the weights are always kept in float32. auto: a few steps of each are timed."""
+    """Computation; the weights are always kept in float32. auto: where the processor has bfloat16, a few steps of each
+    are timed; elsewhere float32."""
     attention: Literal["auto", "explicit", "sdpa"] = "auto"
     """explicit: batched matrix products. sdpa: torch's fused kernel. auto: a few steps of each are timed."""
     threads: int = Field(default=0, ge=0)

@@ -33,6 +33,10 @@ class FoldsSettings(Settings):
     """Each divides anew and trains a model of every member for every fold."""
 
 
+SECTIONS = ("start", "optimizer", "tricks", "train")
+"""Of a member."""
+
+
 class MemberSettings(Settings):
     """[members.NAME]: one way to train, on every fold."""
 
@@ -45,10 +49,24 @@ class MemberSettings(Settings):
     pseudo_labels: float = Field(default=0.0, ge=0.0, lt=1.0)
     """Train once more, with the test examples that the fold's own model is surer of than this (Lee 2013); 0: do not.
     classify and pair, label_kind = "class"."""
+    search: dict[str, tuple[int, int] | tuple[float, float]] = Field(default={})
+    """Settings that are chosen by trials (Akiba et al. 2019): "section.key" -> its lowest and highest value (extra
+    tune)."""
+    trials: int = Field(default=20, ge=1)
+    """Of a search."""
     train: TrainSettings
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        sections: dict[str, Settings] = {
+            name: getattr(self, name) for name in ("start", "optimizer", "tricks", "train")
+        }
+        for key, (low, high) in self.search.items():
+            section, _, entry = key.partition(".")
+            if section not in sections or entry not in type(sections[section]).model_fields:
+                raise ValueError(f"search: {key!r} is no setting of start, optimizer, tricks or train")
+            if low >= high:
+                raise ValueError(f"search: {key!r} goes from {low} to {high}")
         if self.train.seed != TrainSettings.model_fields["seed"].default:
             raise ValueError("the seed comes from folds.seeds")
         return self
