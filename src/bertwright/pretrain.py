@@ -106,7 +106,7 @@ def _pretrain(
         recipe = with_model(recipe, data.tokenizer, start)
         device = use_machine(recipe.train)
         pair = recipe.objective.pair
-        require_room(_num_parameters(recipe.model, pair), device)
+        require_room(num_parameters(recipe.model, pair), device)
         model = PretrainingModel(recipe.model, pair=pair != "none").to(device)
         losses = functools.partial(pretraining_losses, pair=pair)
         origin = start or load_last(run, model)
@@ -150,7 +150,7 @@ def _pretrain(
     return result
 
 
-def _num_parameters(config: ModelConfig, pair: str) -> int:
+def num_parameters(config: ModelConfig, pair: str) -> int:
     """Parameters of a model, which is not built for it."""
     with torch.device("meta"):
         return sum(parameter.numel() for parameter in PretrainingModel(config, pair=pair != "none").parameters())

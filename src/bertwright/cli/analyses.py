@@ -42,3 +42,25 @@ def initialization(
         )
     draw_report(run)
     print_json(result, as_json)
+
+
+@analyze.command()
+@guard
+def sizes(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MODEL]...", help="Models or recipes of your own, to stand among them."),
+    ] = None,
+    run: Annotated[str, typer.Option(help="Folder for the result and its page.")] = "runs/sizes",
+    as_json: Json = False,
+) -> None:
+    """How large the family is, from ELMo to Switch, computed from published shapes (slides 53 to 56)."""
+    from bertwright.analyze import sizes as run_sizes
+
+    result = run_sizes(models or [], Path(run))
+    for model in result["models"]:
+        published = f"  published {model['published']:,.0f}" if model["published"] else ""
+        slide = f"  on the slide {model['slide']}" if model["slide"] else ""
+        say(f"{model['name']:>24}  {model['parameters']:>17,}{published}{slide}")
+    draw_report(run)
+    print_json(result, as_json)

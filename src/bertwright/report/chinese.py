@@ -53,6 +53,24 @@ CHINESE: dict[str, str] = {
     "epoch of loss .1: pre-trained, scratch": "损失降到 0.1 的轮次：预训练，从头",
     "best score: pre-trained, scratch": "最好分数：预训练，从头",
     "epochs of scratch at chance": "从头训练停在瞎猜水平的轮数",
+    # Sizes
+    "Sizes": "规模",
+    "Parameters computed from the published shapes, word embeddings included. The first figure is to scale: what "
+    "cannot be seen in it is that much smaller. In the second one each line is ten times the one before.": (
+        "参数量由公开的结构算出，含词嵌入。第一张图按比例画：看不见的就是小那么多。第二张图每条竖线是前一条的十倍。"
+    ),
+    "To train: the weights, their gradients and Adam's two moments in float32, activations not counted. Operations: "
+    "six for each parameter that computes a token and each token read, where the number of tokens is published.": (
+        "训练所需：float32 的权重、梯度和 Adam 的两个矩，不含激活。运算量：每个参与计算的参数、每读一个词六次，"
+        "只在公布了词数时给出。"
+    ),
+    "shape (layers × width)": "结构（层数 × 宽度）",
+    "computed": "计算值",
+    "published": "公布值",
+    "on the slide": "幻灯片上",
+    "to load, bfloat16": "载入，bfloat16",
+    "to train": "训练",
+    "operations": "运算量",
     # Headline
     "Fine-tuned on {train} labelled texts, the pre-trained encoder judges {pretrained} of {test} unseen texts "
     "correctly; the same encoder from random weights judges {scratch} correctly.": (

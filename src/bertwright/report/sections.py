@@ -27,9 +27,10 @@ from bertwright.report.numbers import (
 from bertwright.report.phrases import Say
 from bertwright.report.pretraining import fill_sections, pretraining_sections
 from bertwright.report.scores import score_sections, side_name
+from bertwright.report.sizes import size_sections
 from bertwright.report.sources import Source
 
-DRAWN = {"data", "pretrain", "start", "finetune", "fill", "answer", "demo", "compete", "initialization"}
+DRAWN = {"data", "pretrain", "start", "finetune", "fill", "answer", "demo", "compete", "initialization", "sizes"}
 """Names of the results that a section draws; the others are shown as they are."""
 
 MAX_OTHER = 100_000
@@ -240,6 +241,7 @@ SECTIONS: tuple[Callable[[list[Source], Say], list[Section]], ...] = (
     comparison_sections,
     competition_sections,
     initialization_sections,
+    size_sections,
     data_sections,
     pretraining_sections,
     fill_sections,
