@@ -150,3 +150,7 @@ def test_a_blend_of_nothing_but_one_member_is_that_member() -> None:
     task, one = classify(), member(TRUTH, 1.0, 1)
     mixed = Blend([0.0, 1.0], 0.0).answers(task, EXAMPLES, [member(TRUTH, 3.0, 2), one])
     np.testing.assert_allclose(np.stack(mixed), np.stack(one))
+
+
+def test_accuracy_needs_no_threshold() -> None:
+    assert classify().best_threshold(EXAMPLES, member(TRUTH, 2.0, 1), "accuracy") == 0.0

@@ -33,6 +33,7 @@ def test_numbers_as_people_read_them() -> None:
     assert numbers.points(-0.0123) == "−1.2"
     assert numbers.points(0.094) == "+9.4"
     assert numbers.short(4812345) == "4.81 M"
+    assert numbers.short(1.571e12) == "1.57 T"
     assert numbers.short(999) == "999"
 
 

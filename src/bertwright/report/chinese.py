@@ -64,6 +64,7 @@ CHINESE: dict[str, str] = {
         "训练所需：float32 的权重、梯度和 Adam 的两个矩，不含激活。运算量：每个参与计算的参数、每读一个词六次，"
         "只在公布了词数时给出。"
     ),
+    "Sources: {sources}.": "来源：{sources}。",
     "shape (layers × width)": "结构（层数 × 宽度）",
     "computed": "计算值",
     "published": "公布值",

@@ -42,7 +42,7 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def short(value: float) -> str:
     """A large count in three digits: 4,812,345 -> 4.81 M."""
-    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+    for size, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.3g} {unit}"
     return f"{value:,.0f}"

@@ -1,5 +1,6 @@
 """The section of slides 53 to 56: how large the models of the family are, to scale."""
 
+import math
 from typing import Any
 
 from bertwright.report.blocks import Figure, Paragraph, Section, Table
@@ -29,6 +30,10 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Any]:
         Figure(size_bars(models, say("parameters"), logarithmic=False), summary=say("parameters"), height=height),
         Figure(size_bars(models, say("parameters"), logarithmic=True), summary=say("parameters"), height=height),
         _table(models, say),
+        Paragraph(
+            say("Sources: {sources}.", sources="; ".join(f"{m['name']}, {m['source']}" for m in models if m["source"])),
+            tone="note",
+        ),
         Paragraph(
             say(
                 "To train: the weights, their gradients and Adam's two moments in float32, activations not counted. "
@@ -62,7 +67,9 @@ def size_bars(models: list[dict[str, Any]], title: str, *, logarithmic: bool) ->
         }
     ]
     largest = max(model["parameters"] for model in models)
-    scale = {"type": "log"} if logarithmic else {"range": [0, 1.12 * largest]}
+    smallest = min(model["parameters"] for model in models)
+    powers = [math.floor(math.log10(smallest)), math.log10(largest) + 0.6]
+    scale = {"type": "log", "dtick": 1, "range": powers} if logarithmic else {"range": [0, 1.12 * largest]}
     layout = {
         **BASE,
         "showlegend": False,
@@ -85,7 +92,7 @@ def _table(models: list[dict[str, Any]], say: Say) -> Table:
     ]
     rows = [
         [
-            f"{model['name']} ({model['source']})" if model["source"] else model["name"],
+            model["name"],
             model["shape"],
             f"{model['parameters']:,}",
             short(model["published"]) if model["published"] else "–",

@@ -237,7 +237,8 @@ class Classify(Task):
     def best_threshold(self, examples: Sequence[Example], answers: Sequence[Any], metric: str) -> float:
         """Of the log-odds of the second of two classes, or of all that may hold, for the best value of a metric."""
         kind = self.settings.label_kind
-        if kind == "number" or (kind == "class" and len(self.labels) != 2):
+        # The most likely class is the best guess for accuracy: on few examples a threshold would only be chance.
+        if kind == "number" or metric == "accuracy" or (kind == "class" and len(self.labels) != 2):
             return 0.0
         shares = np.clip(np.stack(answers), 1e-9, 1 - 1e-9)
         odds = (np.log(shares) - np.log1p(-shares))[:, slice(None) if kind == "classes" else 1]
