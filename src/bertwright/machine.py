@@ -27,6 +27,9 @@ from bertwright.train import Forward, Losses
 PART_TOKENS, TIMED_TOKENS = 8192, 1024
 """In a part of a batch on a CPU, where nobody says how many parts; in the part that choices are timed with."""
 
+PART_PAIRS = PART_TOKENS * 512
+"""Pairs of tokens that attend to each other in a part, at most: their weights fill the memory where rows are long."""
+
 
 def use_machine(settings: TrainSettings) -> torch.device:
     """Set threads and allocator for training, seed the random numbers, and give the device to train on."""
@@ -79,5 +82,6 @@ def resolve(
     chosen = {"dtype": dtype, "attention": path, "device": device.type, "threads": threads}
     if not settings.accumulation:
         tokens = settings.batch_size * settings.length
-        chosen["accumulation"] = math.ceil(tokens / PART_TOKENS) if device.type == "cpu" else 1
+        of_part = min(PART_TOKENS, PART_PAIRS // settings.length)
+        chosen["accumulation"] = math.ceil(tokens / of_part) if device.type == "cpu" else 1
     return settings.model_copy(update=chosen)

@@ -177,14 +177,18 @@ def compete(
     """Folds, several ways to train, their mixture, the submission, a leaderboard; goes on where it was stopped."""
     from bertwright.compete import compete as run_compete
     from bertwright.config import CompeteRecipe
+    from bertwright.errors import Interrupted
     from bertwright.recipe import load_recipe
 
     loaded = load_recipe(CompeteRecipe, recipe, overrides)
     if print_recipe:
         print_recipe_of(loaded)
         return
-    with stages() as (announce, progress):
-        result = run_compete(loaded, say=announce, progress=progress.steps)
+    try:
+        with stages() as (announce, progress):
+            result = run_compete(loaded, say=announce, progress=progress.steps)
+    except Interrupted:
+        raise Interrupted("stopped; the same command goes on") from None
     metric, ensemble = result["metric"], result["ensemble"]
     held_back = f"  held back {ensemble['held_back'][metric]:.4f}" if "held_back" in ensemble else ""
     say(f"{'ensemble':>20}  {metric} {ensemble['out_of_fold']:.4f} out of fold{held_back}")

@@ -159,6 +159,7 @@ def _encoder(
     added: list[Example] = []
     if member.pseudo_labels:
         added = _sure(entries, predictor.answers(entries.test), member.pseudo_labels)
+    if added:
         again = _again(run)
         given = Given({**sides, "train": [*sides["train"], *added]}, known=entries.train)
         seconds += _finetune(settings.model_copy(update={"run": str(again)}), given, progress)

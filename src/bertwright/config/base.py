@@ -122,7 +122,7 @@ class TrainSettings(Settings):
     """Tokens in a row, special tokens included."""
     accumulation: int = Field(default=0, ge=0)
     """Parts that a global batch is computed in, to save memory; the result is the same. 0: on a CPU parts of 8,192
-    tokens at most, which are as fast as larger ones; elsewhere one part."""
+    tokens at most, which are as fast as larger ones, and of fewer where rows have over 512; elsewhere one part."""
     warmup: float = Field(default=0.06, ge=0.0, lt=1.0)
     """Share of the run in which the learning rate rises from 0; after that it falls linearly to 0."""
     seed: int = Field(default=1, ge=0)
