@@ -287,9 +287,9 @@ def parted(
     sides = dict(given)
     if "development" not in sides:
         held_out = [held_out_hash(task.group(each).encode(), settings.development_share) for each in sides["train"]]
-        parted = list(zip(sides["train"], held_out, strict=True))
-        sides["train"] = [example for example, out in parted if not out]
-        sides["development"] = [example for example, out in parted if out]
+        marked = list(zip(sides["train"], held_out, strict=True))
+        sides["train"] = [example for example, out in marked if not out]
+        sides["development"] = [example for example, out in marked if out]
     known = {task.key(example) for example in sides["train"]}
     overlaps = {}
     for side in ("development", "test"):

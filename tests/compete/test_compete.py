@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from bertwright.compete import compete
-from bertwright.compete.cells import LINEAR
 from bertwright.compete.linear import drift, probabilities
 from bertwright.compete.preparation import adapted
 from bertwright.config import CompeteRecipe
+from bertwright.config.competing import LINEAR
 from bertwright.errors import UserError
 from bertwright.recipe import parse
 from bertwright.report import write_report

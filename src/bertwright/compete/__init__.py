@@ -9,13 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from bertwright.compete.cells import LINEAR, Cell, Entries, cell
+from bertwright.compete.cells import Cell, Entries, cell
 from bertwright.compete.folds import classes_of, divide, told_of_folds
 from bertwright.compete.leaderboard import leaderboard, read_held_back
 from bertwright.compete.preparation import adapted, look_at, read_entries
 from bertwright.compete.search import searched
 from bertwright.compete.submission import form_of, write_submission
 from bertwright.config import CompeteRecipe, expand
+from bertwright.config.competing import LINEAR
 from bertwright.devices import keep_freed_memory, use_threads
 from bertwright.errors import UserError
 from bertwright.recipe import dump_recipe, load_recipe

@@ -18,6 +18,7 @@ import numpy as np
 from bertwright.compete.folds import classes_of, divide
 from bertwright.compete.linear import probabilities
 from bertwright.config import CompeteRecipe, ExamplesSettings, FinetuneRecipe, MemberSettings
+from bertwright.config.competing import LINEAR, SECTIONS
 from bertwright.errors import UserError
 from bertwright.finetune import Given, finetune
 from bertwright.predict import Predictor
@@ -25,10 +26,6 @@ from bertwright.recipe import parse
 from bertwright.run import read_json, write_json
 from bertwright.tasks.task import Example, Task
 from bertwright.train import Progress
-
-LINEAR = "linear"
-"""The member that is always there where there are classes of single texts."""
-
 
 DEVELOPMENT_PARTS = 10
 """One of so many parts of what a model may see chooses its checkpoint."""
@@ -195,7 +192,7 @@ def recipe_of(recipe: CompeteRecipe, member: MemberSettings, run: Path, seed: in
         "run": str(run),
         "task": recipe.task,
         "data": data.model_dump(),
-        **member.model_dump(include={"start", "optimizer", "tricks", "train"}),
+        **member.model_dump(include=set(SECTIONS)),
     }
     values["train"]["seed"] = seed
     return parse(FinetuneRecipe, values)

@@ -33,6 +33,9 @@ class FoldsSettings(Settings):
     """Each divides anew and trains a model of every member for every fold."""
 
 
+LINEAR = "linear"
+"""The member that is always there where there are classes of single texts: a linear model on n-grams."""
+
 SECTIONS = ("start", "optimizer", "tricks", "train")
 """Of a member."""
 
@@ -87,8 +90,8 @@ class CompeteRecipe(Settings):
         for name, member in self.members.items():
             if not re.fullmatch(r"[\w.-]+", name) or name.startswith("."):
                 raise ValueError(f"the member {name!r} gives its name to files: letters, digits, _, - and . only")
-            if name == "linear":
-                raise ValueError("the member 'linear' is the linear model on n-grams, which takes part by itself")
+            if name == LINEAR:
+                raise ValueError(f"the member {LINEAR!r} is the linear model on n-grams, which takes part by itself")
             if member.pseudo_labels and (self.task not in ("classify", "pair") or self.data.label_kind != "class"):
                 raise ValueError(f'members.{name}.pseudo_labels needs one class for each text: label_kind = "class"')
         return self
