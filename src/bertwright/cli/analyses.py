@@ -64,3 +64,33 @@ def sizes(
         say(f"{model['name']:>24}  {model['parameters']:>17,}{published}{slide}")
     draw_report(run)
     print_json(result, as_json)
+
+
+@analyze.command()
+@guard
+def similarity(
+    model: Annotated[str, typer.Argument(help="A run, a checkpoint folder or a model of the hub.")],
+    sentences: Annotated[
+        str,
+        typer.Argument(
+            help="A table with the columns word, group and text; or apple-traditional, apple-simplified, english."
+        ),
+    ],
+    word: Annotated[list[str] | None, typer.Option(help="Of the table's words only this one; may be repeated.")] = None,
+    run: Annotated[str, typer.Option(help="Folder for the result and its page.")] = "runs/similarity",
+    as_json: Json = False,
+) -> None:
+    """Does the vector of a word know its neighbours? One word in many sentences, at every layer (slides 69 to 71)."""
+    from bertwright.analyze import similarity as run_similarity
+
+    result = run_similarity(model, sentences, words=word or [], folder=Path(run))
+    for each in result["words"]:
+        gaps = [layer["gap"] for layer in each["layers"]]
+        best = gaps.index(max(gaps))
+        layer = each["layers"][best]
+        say(
+            f"{each['word']:>24}  layer {best}: within {layer['within']:.3f}, across {layer['across']:.3f}, p "
+            f"{layer['p']:.4f}; layer 0: gap {gaps[0]:.3f}"
+        )
+    draw_report(run)
+    print_json(result, as_json)

@@ -4,6 +4,9 @@
 et al. 2024, with full attention in every layer unless local attention is asked for.
 """
 
+from collections.abc import Iterator
+from itertools import islice
+
 import torch
 from torch import Tensor, nn
 
@@ -57,6 +60,16 @@ class Encoder(nn.Module):
         Returns:
             [B, L, D].
         """
+        states = self.states(input_ids, segment_ids, position_ids, sequence_ids)
+        hidden = next(states)
+        for state in islice(states, depth):
+            hidden = state
+        return hidden
+
+    def states(
+        self, input_ids: Tensor, segment_ids: Tensor, position_ids: Tensor, sequence_ids: Tensor
+    ) -> Iterator[Tensor]:
+        """The embeddings, then what each layer makes of them (arguments as above): 1 + layers times [B, L, D]."""
         config, hidden = self.config, self.token_embedding(input_ids)
         first = self.layers[0]
         assert isinstance(first, BertLayer | ModernLayer)
@@ -65,14 +78,15 @@ class Encoder(nn.Module):
             kinds = segment_ids if config.segment_types > 1 else torch.zeros_like(segment_ids)
             hidden = hidden + self.position_embedding(position_ids) + self.segment_embedding(kinds)
         hidden = self.dropout(self.embedding_norm(hidden)).to(dtype)
+        yield hidden
         views = {False: self._view(position_ids, sequence_ids, dtype, local=False)}
         if any(map(config.is_local, range(config.layers))):
             views[True] = self._view(position_ids, sequence_ids, dtype, local=True)
         attend = ATTENTION[self.attention_path]
-        for number, layer in enumerate(self.layers[:depth]):
+        for number, layer in enumerate(self.layers):
             bias, by = views[config.is_local(number)]
             hidden = layer(hidden, bias, attend, by)
-        return self.final_norm(hidden) if depth in (None, config.layers) else hidden
+            yield self.final_norm(hidden) if number == config.layers - 1 else hidden
 
     def _view(
         self, position_ids: Tensor, sequence_ids: Tensor, dtype: torch.dtype, *, local: bool

@@ -51,6 +51,23 @@ class Figure:
 
 
 @dataclass(frozen=True)
+class Slides:
+    """A chart with a slider below it: each frame puts other values into the chart's first trace, and has a label."""
+
+    kind: ClassVar = "slides"
+    chart: dict[str, Any]
+    frames: list[dict[str, Any]]
+    labels: list[str]
+    start: int
+    """Number of the frame that is shown first."""
+    name: str
+    """What the slider goes through."""
+    summary: str
+    caption: str = ""
+    height: int = 360
+
+
+@dataclass(frozen=True)
 class Table:
     """Rows of text. A column is aligned right, with digits of equal width, where `numeric` says so."""
 
@@ -134,7 +151,7 @@ class Fold:
     is_open: bool = False
 
 
-Block = Paragraph | Heading | Tiles | Figure | Table | Facts | Fill | Confusion | Examples | Fold
+Block = Paragraph | Heading | Tiles | Figure | Slides | Table | Facts | Fill | Confusion | Examples | Fold
 
 
 @dataclass(frozen=True)
@@ -148,4 +165,6 @@ class Section:
 
 def has_figure(blocks: list[Block]) -> bool:
     """Whether a chart is among the blocks, folded ones included."""
-    return any(isinstance(block, Figure) or (isinstance(block, Fold) and has_figure(block.blocks)) for block in blocks)
+    return any(
+        isinstance(block, Figure | Slides) or (isinstance(block, Fold) and has_figure(block.blocks)) for block in blocks
+    )

@@ -7,7 +7,7 @@ page puts in what the variable stands for in the light or the dark look. Every n
 import html
 import math
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 from bertwright.report.numbers import finite
@@ -325,6 +325,46 @@ def learning_curves(curves: list[dict[str, Any]], names: dict[str, str]) -> Char
 def _around(shares: list[float]) -> list[float]:
     """A range of an axis that holds all shares, with some room; all of it where there are none."""
     return [max(0.0, min(shares) - 0.03), min(1.01, max(shares) + 0.03)] if shares else [0.0, 1.0]
+
+
+def heat_map(values: Sequence[Numbers], labels: Sequence[str], blocks: Sequence[int]) -> Chart:
+    """A square of similarities, the first row on top, with blocks along the diagonal outlined.
+
+    Args:
+        values: [S, S].
+        labels: [S], of the rows; on a narrow screen, and of the columns, numbers stand in their place.
+        blocks: sizes of the blocks; they add up to S.
+    """
+    count = len(labels)
+    numbers = [str(number) for number in range(1, count + 1)]
+    cuts = list(accumulate(blocks, initial=0))
+    trace = {
+        "type": "heatmap",
+        "z": [rounded(row, 4) for row in values],
+        "colorscale": [[0, "--card"], [1, "--blue"]],
+        "xgap": 1,
+        "ygap": 1,
+        "hovertemplate": "%{x} × %{y}: %{z:.3f}<extra></extra>",
+        "colorbar": {"thickness": 10, "tickfont": {"color": "--muted", "size": 11}, "outlinewidth": 0, "x": 1.0},
+    }
+    ticks: dict[str, Any] = {"tickvals": list(range(count)), "showgrid": False, "fixedrange": True}
+    layout = {
+        **BASE,
+        "margin": {**BASE["margin"], "t": 14},
+        "meta": {"narrow": {"ticktext": numbers}},
+        "xaxis": axis(ticktext=numbers, **ticks),
+        "yaxis": axis(autorange="reversed", ticktext=[plain(label) for label in labels], **ticks),
+        "shapes": [
+            {
+                "type": "rect",
+                **dict.fromkeys(("x0", "y0"), begin - 0.5),
+                **dict.fromkeys(("x1", "y1"), end - 0.5),
+                "line": {"color": "--orange", "width": 2.5},
+            }
+            for begin, end in pairwise(cuts)
+        ],
+    }
+    return {"data": [trace], "layout": layout}
 
 
 def histogram(edges: Numbers, counts: Numbers, names: tuple[str, str], marks: list[tuple[str, float]]) -> Chart:

@@ -53,6 +53,33 @@ CHINESE: dict[str, str] = {
     "epoch of loss .1: pre-trained, scratch": "损失降到 0.1 的轮次：预训练，从头",
     "best score: pre-trained, scratch": "最好分数：预训练，从头",
     "epochs of scratch at chance": "从头训练停在瞎猜水平的轮数",
+    # Similarity
+    "One word in many sentences": "一个词在许多句子里",
+    "cosine within a sense less across senses": "同义句间余弦减异义句间余弦",
+    "Cosines between the vectors of a word in its sentences, read by {model}. Within: both sentences use the word in "
+    "the same sense; across: in different ones. Layer 0 are the embeddings, which do not know the neighbours yet.": (
+        "同一个词在各句中的向量两两之间的余弦，由 {model} 读出。组内：两句中该词意思相同；组间：意思不同。"
+        "第 0 层是词嵌入，还不知道上下文。"
+    ),
+    "layer": "层",
+    "word": "词",
+    "layer of the largest gap": "差距最大的层",
+    "within": "组内",
+    "across": "组间",
+    "gap": "差距",
+    "nearest in the same sense": "最近邻同义",
+    "gap in layer 0": "第 0 层的差距",
+    "p: share of permutations of the senses with a gap as large. The layer was chosen by its gap, so its p "
+    "flatters a little.": "p：随机打乱词义标签后差距不小于此的比例。层是按差距挑的，所以 p 略显乐观。",
+    "{layer}: within {within}, across {across}": "{layer}：组内 {within}，组间 {across}",
+    "sense": "词义",
+    "sentence": "句子",
+    "sentences": "句子",
+    "pieces of the word": "该词的词片",
+    "cosines of {word} between all sentences": "{word} 在所有句子之间的余弦",
+    "In sentence {numbers} a piece reaches outside the word: its vector stands for more than the word.": (
+        "第 {numbers} 句中有词片超出该词：它的向量不只代表这个词。"
+    ),
     # Sizes
     "Sizes": "规模",
     "Parameters computed from the published shapes, word embeddings included. The first figure is to scale: what "

@@ -29,7 +29,11 @@
   const slug = (chart) => (chart.closest("section")?.id ?? "chart").replace(/[^\w-]/g, "");
   const draw = (chart) => {
     if (!window.Plotly || chart.offsetParent === null) return; // folded: drawn when it is opened
-    const { data, layout } = painted(chart.querySelector("script").textContent);
+    const { data, layout, frames } = painted(chart.querySelector("script").textContent);
+    const slider = chart.parentElement.querySelector(".slider input");
+    if (slider) Object.assign(data[0], frames[slider.value]);
+    // Long tick labels leave no room for the chart on a phone: it has short ones for this.
+    if (layout.meta?.narrow && chart.clientWidth < 520) Object.assign(layout.yaxis, layout.meta.narrow);
     layout.font.family = getComputedStyle(document.body).fontFamily;
     // A finger scrolls the page; a mouse may zoom in by dragging, and out by a double click.
     const mouse = matchMedia("(pointer: fine)").matches;
@@ -54,6 +58,14 @@
   dark.addEventListener("change", drawAll);
   document.getElementById("look").addEventListener("click", () => setLook(stored(isDark() ? "light" : "dark") ?? (isDark() ? "light" : "dark")));
   document.querySelectorAll("details.fold").forEach((fold) => fold.addEventListener("toggle", () => fold.querySelectorAll(".chart").forEach(draw)));
+
+  /* A slider goes through the frames of its chart. */
+  document.querySelectorAll(".slider input").forEach((slider) =>
+    slider.addEventListener("input", () => {
+      slider.parentElement.querySelector("output").textContent = JSON.parse(slider.dataset.labels)[slider.value];
+      draw(slider.closest("figure").querySelector(".chart"));
+    }),
+  );
 
   /* The section that is read is marked in the list of contents. */
   const links = new Map([...document.querySelectorAll("nav a")].map((link) => [link.hash.slice(1), link]));

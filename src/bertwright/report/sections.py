@@ -27,10 +27,12 @@ from bertwright.report.numbers import (
 from bertwright.report.phrases import Say
 from bertwright.report.pretraining import fill_sections, pretraining_sections
 from bertwright.report.scores import score_sections, side_name
+from bertwright.report.similarity import similarity_sections
 from bertwright.report.sizes import size_sections
 from bertwright.report.sources import Source
 
-DRAWN = {"data", "pretrain", "start", "finetune", "fill", "answer", "demo", "compete", "initialization", "sizes"}
+DRAWN = {"data", "pretrain", "start", "finetune", "fill", "answer", "demo", "compete"}
+DRAWN |= {"initialization", "sizes", "similarity"}
 """Names of the results that a section draws; the others are shown as they are."""
 
 MAX_OTHER = 100_000
@@ -242,6 +244,7 @@ SECTIONS: tuple[Callable[[list[Source], Say], list[Section]], ...] = (
     competition_sections,
     initialization_sections,
     size_sections,
+    similarity_sections,
     data_sections,
     pretraining_sections,
     fill_sections,

@@ -1,0 +1,134 @@
+"""Sentences that hold one word in several senses: reading them, and finding the word."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bertwright.analyze.vectors import Reader, Reading
+from bertwright.corpus import read_rows
+from bertwright.edges import is_chinese
+from bertwright.errors import UserError
+
+SHIPPED = Path(__file__).parent / "sentences"
+"""Tables that come along: the ten sentences of slide 71 in both scripts, and ten English words in two senses each."""
+
+FEWEST = 2
+"""Sentences of a sense, at least: with one there is nothing to compare within it."""
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A sentence, and the word in it that is looked at."""
+
+    word: str
+    group: str
+    """The sense of the word here."""
+    text: str
+    begin: int
+    """The word's first character."""
+    end: int
+
+
+def read_sentences(source: str | Path, words: Sequence[str] = ()) -> list[list[Sentence]]:
+    """Sentences by word, in each the senses one after the other.
+
+    Args:
+        source: a table with the columns word, group and text, or the name of one that comes along.
+        words: that are wanted; all, if none is named.
+
+    Returns:
+        For each word its sentences.
+
+    Raises:
+        UserError: a damaged table, a word that does not stand in its sentence, a word that is not in the table, fewer
+            than two senses, or fewer than two sentences of one.
+    """
+    path = _table(source)
+    found: dict[str, list[Sentence]] = {}
+    for row in read_rows(path, ["word", "group", "text"]):
+        word, group, text = (row.values[name] for name in ("word", "group", "text"))
+        if words and word not in words:
+            continue
+        begin = place_of(word, text)
+        if begin is None:
+            raise UserError(
+                f"{word!r} does not stand in {text!r}",
+                expected="a sentence with the word in it, as a word of its own",
+                advice="correct the word or the sentence",
+                file=path,
+                line=row.line,
+            )
+        found.setdefault(word, []).append(Sentence(word, group, text, begin, begin + len(word)))
+    for word in words:
+        if word not in found:
+            raise UserError(f"there is no sentence for {word!r}", advice="check the word", file=path)
+    return [_in_groups(sentences, path) for sentences in found.values()]
+
+
+def _table(source: str | Path) -> Path:
+    shipped = sorted(path.stem for path in SHIPPED.glob("*.tsv"))
+    if str(source) in shipped:
+        return SHIPPED / f"{source}.tsv"
+    if not Path(source).exists():
+        raise UserError(
+            f"there is no file {str(source)!r}",
+            expected=f"a table with the columns word, group and text, or one of {', '.join(shipped)}",
+            advice="check the path",
+        )
+    return Path(source)
+
+
+def _in_groups(sentences: list[Sentence], path: Path) -> list[Sentence]:
+    """The sentences of one word, the senses one after the other."""
+    groups: dict[str, list[Sentence]] = {}
+    for sentence in sentences:
+        groups.setdefault(sentence.group, []).append(sentence)
+    word = sentences[0].word
+    if len(groups) < FEWEST:
+        raise UserError(
+            f"all sentences of {word!r} are of one group",
+            expected="two groups or more, of two sentences or more each",
+            advice="add sentences with the word in another sense",
+            file=path,
+        )
+    for group, members in groups.items():
+        if len(members) < FEWEST:
+            raise UserError(
+                f"the group {group!r} of {word!r} has {len(members)} sentence",
+                expected=f"{FEWEST} or more",
+                advice="add one, or leave the group out",
+                file=path,
+            )
+    return [sentence for members in groups.values() for sentence in members]
+
+
+def place_of(word: str, text: str) -> int | None:
+    """Where a word first stands in a text: as a word of its own, in any case; within Chinese text anywhere."""
+    if any(map(is_chinese, word)):
+        begin = text.find(word)
+        return None if begin < 0 else begin
+    match = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE)
+    return None if match is None else match.start()
+
+
+def word_vectors(reader: Reader, sentences: Sequence[Sentence]) -> tuple[np.ndarray, list[Reading]]:
+    """The vector of the word in each sentence, [1 + layers, sentences, D], and what was read.
+
+    Raises:
+        UserError: a sentence is longer than the model takes, or no piece of it overlaps the word.
+    """
+    readings = reader.read([sentence.text for sentence in sentences])
+    for sentence, reading in zip(sentences, readings, strict=True):
+        if not len(reading.pieces(sentence.begin, sentence.end)):
+            raise UserError(
+                f"the tokenizer leaves nothing of {sentence.word!r} in {sentence.text!r}",
+                expected="a token that overlaps the word",
+                advice="choose another word, or a model whose tokenizer knows it",
+            )
+    vectors = [
+        reading.word(sentence.begin, sentence.end) for sentence, reading in zip(sentences, readings, strict=True)
+    ]
+    return np.stack(vectors, axis=1), readings

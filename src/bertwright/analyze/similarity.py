@@ -1,0 +1,138 @@
+"""Does a word's vector know its neighbours? Cosines of one word in many sentences (the lecture's slides 69 to 71).
+
+On slide 71 stand ten sentences with 蘋果, five of the fruit and five of the company; the cosines of the ten vectors of
+果 form two bright squares. Here the same is drawn for every layer. Layer 0, the embeddings, is the control: there the
+word has one vector, whatever stands around it (but for its position).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertwright.analyze.senses import Sentence, read_sentences, word_vectors
+from bertwright.analyze.vectors import Reader, Reading
+from bertwright.run import write_json
+
+PERMUTATIONS = 9999
+"""Of the sentences' groups, in the test of the gap."""
+
+SEED = 1
+"""Of the permutations."""
+
+
+def similarity(
+    model: str | Path, sentences: str | Path, *, words: Sequence[str] = (), folder: Path | None = None
+) -> dict[str, Any]:
+    """Cosines between the vectors of a word in its sentences, at every layer.
+
+    Args:
+        model: a run, a checkpoint folder or a model of the hub.
+        sentences: a table with the columns word, group and text, or the name of one that comes along.
+        words: that are wanted; all, if none is named.
+        folder: where results/similarity.json is written; None: nowhere.
+
+    Returns:
+        {"kind", "model", "words"}; a word has "word", "groups", "sentences" (each "text", "group", "begin", "end", the
+        "pieces" that overlap the word, and whether one "reaches_outside") and "layers" (see `compared`, with "cosines",
+        [S, S], rounded).
+
+    Raises:
+        UserError: see `read_sentences` and `word_vectors`.
+    """
+    groups = read_sentences(sentences, words)
+    reader = Reader.load(model)
+    found = [_of_word(reader, each) for each in groups]
+    result = {"kind": "similarity", "model": str(model), "words": found}
+    if folder is not None:
+        write_json(folder / "results" / "similarity.json", result)
+    return result
+
+
+def _of_word(reader: Reader, sentences: list[Sentence]) -> dict[str, Any]:
+    vectors, readings = word_vectors(reader, sentences)
+    labels = [sentence.group for sentence in sentences]
+    layers = []
+    for states in vectors:
+        values = cosines(states)
+        layers.append({**compared(values, labels), "cosines": values.round(4).tolist()})
+    return {
+        "word": sentences[0].word,
+        "groups": list(dict.fromkeys(labels)),
+        "sentences": [
+            _described(reader, sentence, reading) for sentence, reading in zip(sentences, readings, strict=True)
+        ],
+        "layers": layers,
+    }
+
+
+def _described(reader: Reader, sentence: Sentence, reading: Reading) -> dict[str, Any]:
+    pieces = reading.pieces(sentence.begin, sentence.end)
+    places = reading.offsets[pieces]
+    return {
+        "text": sentence.text,
+        "group": sentence.group,
+        "begin": sentence.begin,
+        "end": sentence.end,
+        "pieces": reader.checkpoint.tokenizer.readable(reading.ids[pieces]),
+        "reaches_outside": bool(
+            sentence.text[places[:, 0].min() : sentence.begin].strip()
+            or sentence.text[sentence.end : places[:, 1].max()].strip()
+        ),
+    }
+
+
+def cosines(vectors: np.ndarray) -> np.ndarray:
+    """Between all vectors: [S, D] -> [S, S]."""
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return units @ units.T
+
+
+def compared(values: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
+    """Cosines within the groups beside those across them.
+
+    Args:
+        values: [S, S].
+        labels: [S], the groups.
+
+    Returns:
+        "within" and "across", their means; "gap", the difference; "lowest_within" and "highest_across"; "nearest", the
+        share of sentences whose most similar other one is of their own group; "p", the share of permutations of the
+        groups with a gap as large.
+    """
+    numbers = np.unique(np.array(labels), return_inverse=True)[1]
+    upper = np.triu(np.ones(values.shape, dtype=bool), 1)
+    same = numbers[:, None] == numbers
+    others = values - 4 * np.eye(len(values))  # below every cosine: a sentence is not its own neighbour
+    return {
+        "within": float(values[upper & same].mean()),
+        "across": float(values[upper & ~same].mean()),
+        "gap": float(_gap(values, numbers[None])[0]),
+        "lowest_within": float(values[upper & same].min()),
+        "highest_across": float(values[upper & ~same].max()),
+        "nearest": float((numbers[others.argmax(axis=1)] == numbers).mean()),
+        "p": permutation_test(values, numbers),
+    }
+
+
+def permutation_test(values: np.ndarray, numbers: np.ndarray) -> float:
+    """Share of permutations of the groups (the given one counted among them) whose gap is at least that of the given.
+
+    Args:
+        values: [S, S], symmetric.
+        numbers: [S], the groups.
+    """
+    generator = np.random.default_rng(SEED)
+    permuted = generator.permuted(np.tile(numbers, (PERMUTATIONS, 1)), axis=1)
+    given = _gap(values, numbers[None])[0]
+    return float((1 + (_gap(values, permuted) >= given - 1e-9).sum()) / (1 + PERMUTATIONS))
+
+
+def _gap(values: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Mean within the groups less mean across them, for each of P groupings [P, S] -> [P]."""
+    first, second = np.triu_indices(len(values), 1)
+    pairs = values[first, second]
+    same = numbers[:, first] == numbers[:, second]  # [P, pairs]
+    within, count = same @ pairs, same.sum(axis=1)
+    return within / count - (pairs.sum() - within) / (len(pairs) - count)

@@ -1,0 +1,119 @@
+"""Vectors of tokens at every layer of an encoder, and of the words that they are pieces of."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bertwright.batches import SpecialTokens
+from bertwright.checkpoint import Checkpoint, load_checkpoint, load_whole
+from bertwright.devices import keep_freed_memory, use_threads
+from bertwright.download import checkpoint_folder
+from bertwright.errors import UserError
+from bertwright.model.heads import BareModel
+from bertwright.tasks.task import COMPUTED_TOKENS, Window, lay_out
+
+SPACE = "▁"
+"""How tokenizers of SentencePiece write a space, and the beginning of a text."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an encoder makes of one text, special tokens left out."""
+
+    ids: np.ndarray
+    """[N]."""
+    offsets: np.ndarray
+    """[N, 2], the characters that each token stands for: the first one and the end; none for a lone mark of a space."""
+    vectors: np.ndarray
+    """[1 + layers, N, D] in float32; layer 0 are the embeddings."""
+
+    def pieces(self, begin: int, end: int) -> np.ndarray:
+        """The numbers of the tokens that overlap these characters."""
+        return np.flatnonzero((self.offsets[:, 0] < end) & (self.offsets[:, 1] > begin))
+
+    def word(self, begin: int, end: int) -> np.ndarray:
+        """The vector of a word at every layer, [1 + layers, D]: the mean of the pieces that overlap it."""
+        return self.vectors[:, self.pieces(begin, end)].mean(axis=1)
+
+
+class Reader:
+    """An encoder, ready to read texts: `Reader.load("runs/mine").read(["...", "..."])`.
+
+    Args:
+        checkpoint: of any model with an encoder.
+    """
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.special = SpecialTokens.of(checkpoint.tokenizer)
+        self.model = BareModel(checkpoint.config)
+        load_whole(self.model, checkpoint)
+        self.model.eval()
+
+    @classmethod
+    def load(cls, name: str | Path) -> "Reader":
+        """Load a run (its best checkpoint), a checkpoint folder, or a model of the hub."""
+        keep_freed_memory()
+        use_threads(0)
+        return cls(load_checkpoint(checkpoint_folder(name)))
+
+    @property
+    def num_layers(self) -> int:
+        """Of the encoder; a reading has one more, the embeddings."""
+        return self.checkpoint.config.layers
+
+    @property
+    def room(self) -> int:
+        """Tokens of a text that the encoder takes at most."""
+        return self.checkpoint.config.max_length - self.special.framing(1)
+
+    def read(self, texts: Sequence[str], *, alone: bool = False) -> list[Reading]:
+        """Read each text by itself, between the model's special tokens.
+
+        Args:
+            texts: none longer than the model takes.
+            alone: cut attention: every token sees itself only.
+
+        Raises:
+            UserError: a text is too long, or has no tokens.
+        """
+        tokenizer = self.checkpoint.tokenizer
+        encoded = tokenizer.encode_batch_with_offsets(texts)
+        for text, (ids, _) in zip(texts, encoded, strict=True):
+            if not 0 < len(ids) <= self.room:
+                raise UserError(
+                    f"{text[:60]!r} has {len(ids)} tokens",
+                    expected=f"1 to {self.room}",
+                    advice="shorten the text" if len(ids) else "leave it out",
+                    file=self.checkpoint.folder,
+                )
+        sizes = np.array([len(ids) for ids, _ in encoded])
+        order, begin = np.argsort(-sizes, kind="stable"), 0
+        readings: list[Reading | None] = [None] * len(texts)
+        while begin < len(order):
+            length = int(sizes[order[begin]]) + self.special.framing(1)
+            chosen = order[begin : begin + max(1, COMPUTED_TOKENS // length)]
+            begin += len(chosen)
+            states = self._states([encoded[number][0] for number in chosen], length, alone=alone)
+            for row, number in enumerate(chosen):
+                ids, offsets = encoded[number]
+                if tokenizer.kind == "unigram":  # the mark before the first word claims a character of it
+                    marks = np.array(tokenizer.tokens(ids)) == SPACE
+                    offsets = np.where(marks[:, None], offsets[:, :1], offsets)
+                readings[number] = Reading(ids, offsets, states[:, row, 1 : 1 + len(ids)].copy())
+        return [reading for reading in readings if reading is not None]
+
+    def _states(self, sequences: list[np.ndarray], length: int, *, alone: bool) -> np.ndarray:
+        """Of each layer the vectors of some texts, a row each: [1 + layers, B, L, D]."""
+        windows = [Window(number, (ids,)) for number, ids in enumerate(sequences)]
+        rows = lay_out(windows, self.special, length=length, samples=np.arange(len(windows)), share_rows=False)
+        if alone:  # a token sees those with its number only
+            numbers = np.arange(1, 1 + rows.sequence_ids.size).reshape(rows.sequence_ids.shape)
+            rows = replace(rows, sequence_ids=np.where(rows.sequence_ids > 0, numbers, 0))
+        in_order = (rows.sequence_starts // length)[np.argsort(rows.sample_ids)]
+        with torch.inference_mode():
+            states = [state.float().numpy() for state in self.model.encoder.states(*rows.batch().inputs)]
+        return np.stack(states)[:, in_order]
