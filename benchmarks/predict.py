@@ -4,9 +4,9 @@
 
 English texts of mixed lengths (sentences of SST-2, passages of SQuAD), read from a list, tokenised and labelled, in the
 order given. Two peers on transformers: its defaults (float32, padded to the longest of a batch, in the order given) and
-its best (bfloat16, sorted by length), batches of 32 or 64, whichever is faster; and ONNX Runtime driven by hand on our
-exported int8 model, sorted by length. Our own: float32, bfloat16 and exported int8. Needs $BERTWRIGHT_DATA and the
-extras bench and export. Nothing else may run beside it.
+its best (sorted by length; bfloat16 where the processor has it), batches of 32 or 64, whichever is faster; and ONNX
+Runtime driven by hand on our exported int8 model, sorted by length. Our own: float32, bfloat16 (likewise) and exported
+int8. Needs $BERTWRIGHT_DATA and the extras bench and export. Nothing else may run beside it.
 """
 
 import argparse
@@ -80,14 +80,15 @@ def mixed_texts() -> list[str]:
 
 def ours(run: str, folder: Path) -> dict[str, Callable[[list[str]], list[str]]]:
     """Float32, bfloat16 and the exported int8 model."""
-    from bertwright.devices import cast_weights
+    from bertwright.devices import cast_weights, has_bfloat16
     from bertwright.export import export
     from bertwright.predict import Predictor
 
     export(run, folder / "int8", int8=True)
-    found = {"ours float32": Predictor.load(run), "ours bfloat16": Predictor.load(run)}
-    cast_weights(found["ours bfloat16"].model, torch.bfloat16)  # pyright: ignore[reportArgumentType]
-    found["ours int8"] = Predictor.load(folder / "int8")
+    found = {"ours float32": Predictor.load(run), "ours int8": Predictor.load(folder / "int8")}
+    if has_bfloat16():
+        found["ours bfloat16"] = Predictor.load(run)
+        cast_weights(found["ours bfloat16"].model, torch.bfloat16)  # pyright: ignore[reportArgumentType]
     return {
         name: lambda texts, each=each: [answer["label"] for answer in each.predict(texts)]
         for name, each in found.items()
@@ -99,12 +100,15 @@ def peers(run: str, folder: Path) -> dict[str, Callable[[list[str]], list[str]]]
     import onnxruntime
     import transformers
 
+    from bertwright.devices import has_bfloat16
     from bertwright.download import checkpoint_folder
 
     source = checkpoint_folder(run)
     tokenizer = transformers.AutoTokenizer.from_pretrained(source)
     model: Any = transformers.AutoModelForSequenceClassification.from_pretrained(source).eval()
-    halved: Any = transformers.AutoModelForSequenceClassification.from_pretrained(source, dtype=torch.bfloat16).eval()
+    best: Any = model
+    if has_bfloat16():
+        best = transformers.AutoModelForSequenceClassification.from_pretrained(source, dtype=torch.bfloat16).eval()
     length = json.loads((source / "bertwright.json").read_text())["length"]
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
@@ -135,7 +139,7 @@ def peers(run: str, folder: Path) -> dict[str, Callable[[list[str]], list[str]]]
             texts, size, lambda inputs: by_torch(model, inputs), by_length=False
         )
         engines[f"peer best, {size}"] = lambda texts, size=size: labels(
-            texts, size, lambda inputs: by_torch(halved, inputs), by_length=True
+            texts, size, lambda inputs: by_torch(best, inputs), by_length=True
         )
         engines[f"onnxruntime int8, {size}"] = lambda texts, size=size: labels(texts, size, by_onnx, by_length=True)
     return engines
