@@ -251,6 +251,24 @@ def data_page(file: str = "corpus.txt") -> dict[str, Any]:
     }
 
 
+def similarity(folder: Path) -> Path:
+    """Two senses of a word, two sentences each, at two layers."""
+    texts = ["He sat on the bank of the river.", "The bank was muddy.", "The bank lent money.", "A bank in the city."]
+    places = [(text.index("bank"), "river" if number < 2 else "money") for number, text in enumerate(texts)]
+    sentences = [
+        {"text": text, "group": group, "begin": begin, "end": begin + 4, "pieces": ["bank"], "reaches_outside": False}
+        for text, (begin, group) in zip(texts, places, strict=True)
+    ]
+    layers = []
+    for within, across in ((0.5, 0.5), (0.9, 0.2)):
+        cosines = [[1.0 if a == b else within if a // 2 == b // 2 else across for b in range(4)] for a in range(4)]
+        known = {"within": within, "across": across, "gap": within - across, "nearest": 1.0, "p": 0.33}
+        layers.append({**known, "lowest_within": within, "highest_across": across, "cosines": cosines})
+    word = {"word": "bank", "groups": ["river", "money"], "sentences": sentences, "layers": layers}
+    write(folder / "results" / "similarity.json", {"kind": "similarity", "model": "made-up", "words": [word]})
+    return folder
+
+
 def demo(folder: Path, steps: int = 60, epochs: int = 8, steps_per_epoch: int = 5) -> Path:
     """The demo's folder: a pre-training run, two fine-tuned ones, and results of its own."""
     pretraining(folder / "pretrain", steps)

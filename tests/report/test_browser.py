@@ -88,3 +88,23 @@ def test_a_chart_can_be_saved_and_nothing_else(browser: Any, demo_page: Path) ->
             page.locator("#comparison .chart").first.locator(".modebar-btn").click()
         assert download.value.suggested_filename == "comparison.png"
         assert [line for line in wrong if not line.startswith(("request: blob:", "request: data:"))] == []
+
+
+@pytest.mark.parametrize("width", [1280, 380])
+def test_the_slider_goes_through_the_layers(browser: Any, tmp_path: Path, width: int) -> None:
+    made_up.similarity(tmp_path)
+    page_file = write_report([tmp_path], tmp_path / "report.html")
+    paper = "document.querySelector('#similarity-1 figure:has(.slider) .chart').paper"
+    shown = f"{paper}.data[0].z[0][1]"
+    with opened(browser, page_file, viewport={"width": width, "height": 800}) as (page, wrong):
+        assert page.evaluate(shown) == 0.9  # the last layer has the largest gap
+        slider = page.locator("#similarity-1 .slider input").first
+        slider.fill("0")
+        assert page.evaluate(shown) == 0.5
+        assert "0: within" in page.locator("#similarity-1 .slider output").first.inner_text()
+        labels = page.evaluate(f"{paper}.layout.yaxis.ticktext")
+        assert (labels[0] == "1") == (width < 500)  # on a phone, numbers in place of sentences
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.locator("nav a").first.click()
+        assert page.evaluate("location.hash") == "#similarity-1"
+        assert wrong == []

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bertwright.analyze.senses import Sentence, read_sentences, word_vectors
-from bertwright.analyze.vectors import Reader, Reading
+from bertwright.analyze.vectors import Reader, Reading, normalized
 from bertwright.run import write_json
 
 PERMUTATIONS = 9999
@@ -85,7 +85,7 @@ def _described(reader: Reader, sentence: Sentence, reading: Reading) -> dict[str
 
 def cosines(vectors: np.ndarray) -> np.ndarray:
     """Between all vectors: [S, D] -> [S, S]."""
-    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    units = normalized(vectors)
     return units @ units.T
 
 

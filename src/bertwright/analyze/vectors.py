@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from bertwright.batches import SpecialTokens
 from bertwright.checkpoint import Checkpoint, load_checkpoint, load_whole
@@ -13,10 +15,9 @@ from bertwright.devices import keep_freed_memory, use_threads
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.model.heads import BareModel
+from bertwright.model.layers import Attention
 from bertwright.tasks.task import COMPUTED_TOKENS, Window, lay_out
-
-SPACE = "▁"
-"""How tokenizers of SentencePiece write a space, and the beginning of a text."""
+from bertwright.vocabulary import SPACE
 
 
 @dataclass(frozen=True)
@@ -90,21 +91,55 @@ class Reader:
                     advice="shorten the text" if len(ids) else "leave it out",
                     file=self.checkpoint.folder,
                 )
-        sizes = np.array([len(ids) for ids, _ in encoded])
+        states = self.read_ids([ids for ids, _ in encoded], alone=alone)
+        readings = []
+        for (ids, offsets), vectors in zip(encoded, states, strict=True):
+            # A lone mark of a space before the first word claims a character of it.
+            marks = np.array([token == SPACE for token in tokenizer.tokens(ids)])
+            readings.append(Reading(ids, np.where(marks[:, None], offsets[:, :1], offsets), vectors))
+        return readings
+
+    def read_ids(self, sequences: Sequence[np.ndarray], *, alone: bool = False) -> list[np.ndarray]:
+        """As `read`, of ids [N] without special tokens: of each the vectors [1 + layers, N, D]."""
+        sizes = np.array([len(ids) for ids in sequences])
         order, begin = np.argsort(-sizes, kind="stable"), 0
-        readings: list[Reading | None] = [None] * len(texts)
+        found = [np.empty(0)] * len(sequences)
         while begin < len(order):
             length = int(sizes[order[begin]]) + self.special.framing(1)
             chosen = order[begin : begin + max(1, COMPUTED_TOKENS // length)]
             begin += len(chosen)
-            states = self._states([encoded[number][0] for number in chosen], length, alone=alone)
+            states = self._states([sequences[number] for number in chosen], length, alone=alone)
             for row, number in enumerate(chosen):
-                ids, offsets = encoded[number]
-                if tokenizer.kind == "unigram":  # the mark before the first word claims a character of it
-                    marks = np.array(tokenizer.tokens(ids)) == SPACE
-                    offsets = np.where(marks[:, None], offsets[:, :1], offsets)
-                readings[number] = Reading(ids, offsets, states[:, row, 1 : 1 + len(ids)].copy())
-        return [reading for reading in readings if reading is not None]
+                found[number] = states[:, row, 1 : 1 + sizes[number]].copy()
+        return found
+
+    def attention(self, text: str) -> tuple[list[str], np.ndarray]:
+        """How much each token of a text looks at each other one, at every layer.
+
+        Computed anew from what each layer was given, whichever way the layers compute it themselves.
+
+        Returns:
+            The tokens, special ones included, and the weights [layers, H, L, L]; rows add up to 1.
+
+        Raises:
+            UserError: the text is too long, or has no tokens.
+        """
+        (reading,) = self.read([text])
+        special = self.checkpoint.tokenizer.readable([self.special.cls, self.special.sep])
+        weights: list[np.ndarray] = []
+
+        def keep(module: nn.Module, given: tuple[Any, ...]) -> None:
+            assert isinstance(module, Attention)
+            hidden, bias, _, by = given
+            weights.append(module.weights(hidden, bias, by)[0].numpy())
+
+        attentions = [module for module in self.model.modules() if isinstance(module, Attention)]
+        handles = [module.register_forward_pre_hook(keep) for module in attentions]
+        self.read_ids([reading.ids])
+        for handle in handles:
+            handle.remove()
+        tokens = [special[0], *self.checkpoint.tokenizer.readable(reading.ids), special[1]]
+        return tokens, np.stack(weights)
 
     def _states(self, sequences: list[np.ndarray], length: int, *, alone: bool) -> np.ndarray:
         """Of each layer the vectors of some texts, a row each: [1 + layers, B, L, D]."""
@@ -117,3 +152,8 @@ class Reader:
         with torch.inference_mode():
             states = [state.float().numpy() for state in self.model.encoder.states(*rows.batch().inputs)]
         return np.stack(states)[:, in_order]
+
+
+def normalized(vectors: np.ndarray) -> np.ndarray:
+    """Vectors of length 1, [N, D] -> [N, D]."""
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)

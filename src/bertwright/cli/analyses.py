@@ -5,11 +5,20 @@ from typing import Annotated
 
 import typer
 
-from bertwright.cli.parts import Json, app, draw_report, guard, print_json
+from bertwright.cli.parts import Json, app, draw_report, given, guard, print_json
 from bertwright.console import say, stages
 
 analyze = typer.Typer(help="Measure models: what pre-training is worth, what they have learnt.", no_args_is_help=True)
 app.add_typer(analyze, name="analyze")
+
+Model = Annotated[str, typer.Argument(help="A run, a checkpoint folder or a model of the hub.")]
+Sentences = Annotated[
+    str,
+    typer.Argument(
+        help="A table with the columns word, group and text; or apple-traditional, apple-simplified, english."
+    ),
+]
+Words = Annotated[list[str] | None, typer.Option("--word", help="Of the table's words only this one; may be repeated.")]
 
 
 @analyze.command()
@@ -69,21 +78,16 @@ def sizes(
 @analyze.command()
 @guard
 def similarity(
-    model: Annotated[str, typer.Argument(help="A run, a checkpoint folder or a model of the hub.")],
-    sentences: Annotated[
-        str,
-        typer.Argument(
-            help="A table with the columns word, group and text; or apple-traditional, apple-simplified, english."
-        ),
-    ],
-    word: Annotated[list[str] | None, typer.Option(help="Of the table's words only this one; may be repeated.")] = None,
+    model: Model,
+    sentences: Sentences,
+    words: Words = None,
     run: Annotated[str, typer.Option(help="Folder for the result and its page.")] = "runs/similarity",
     as_json: Json = False,
 ) -> None:
     """Does the vector of a word know its neighbours? One word in many sentences, at every layer (slides 69 to 71)."""
     from bertwright.analyze import similarity as run_similarity
 
-    result = run_similarity(model, sentences, words=word or [], folder=Path(run))
+    result = run_similarity(model, sentences, words=words or [], folder=Path(run))
     for each in result["words"]:
         gaps = [layer["gap"] for layer in each["layers"]]
         best = gaps.index(max(gaps))
@@ -92,5 +96,86 @@ def similarity(
             f"{each['word']:>24}  layer {best}: within {layer['within']:.3f}, across {layer['across']:.3f}, p "
             f"{layer['p']:.4f}; layer 0: gap {gaps[0]:.3f}"
         )
+    draw_report(run)
+    print_json(result, as_json)
+
+
+@analyze.command()
+@guard
+def embeddings(
+    model: Model,
+    sentences: Sentences,
+    words: Words = None,
+    run: Annotated[str, typer.Option(help="Folder for the result and its page.")] = "runs/embeddings",
+    as_json: Json = False,
+) -> None:
+    """Which tokens lie close: neighbours in the vocabulary and in context, and a map of all occurrences (slide 69)."""
+    from bertwright.analyze import embeddings as run_embeddings
+
+    result = run_embeddings(model, sentences, words=words or [], folder=Path(run))
+    for each in result["words"]:
+        say(f"{each['word']:>24}  {', '.join(token for token, _ in each['static'])}")
+        for sense in each["senses"]:
+            say(f"{sense['group']:>24}  {', '.join(token for token, _ in sense['neighbours'])}")
+    draw_report(run)
+    print_json(result, as_json)
+
+
+@analyze.command()
+@guard
+def context(
+    model: Model,
+    store: Annotated[str, typer.Argument(help="The store from which CBOW learns: that of the encoder, to be fair.")],
+    sentences: Sentences,
+    words: Words = None,
+    run: Annotated[str, typer.Option(help="Folder for the result and its page.")] = "runs/context",
+    as_json: Json = False,
+) -> None:
+    """BERT beside CBOW: which tells senses apart, what moves a vector, where tokens look (slide 72)."""
+    from bertwright.analyze import context as run_context
+
+    with stages() as (announce, _):
+        announce("CBOW learns from the store")
+        result = run_context(model, store, sentences, words=words or [], folder=Path(run))
+    scores = result["scores"]
+    best = max(range(len(scores["layers"])), key=scores["layers"].__getitem__)
+    say(
+        f"occurrences given their sense: CBOW {scores['cbow']:.3f}, mean of its neighbours' vectors "
+        f"{scores['neighbours']:.3f}, layer 0 {scores['layers'][0]:.3f}, layer {best} {scores['layers'][best]:.3f}"
+    )
+    draw_report(run)
+    print_json(result, as_json)
+
+
+@analyze.command()
+@guard
+def probes(
+    model: Model,
+    data: Annotated[str, typer.Argument(help="Words with labels, as `tag` reads them, or texts with one.")],
+    unit: Annotated[str, typer.Option(help="words or texts.")] = "words",
+    label_column: Annotated[str | None, typer.Option(help="The column of the labels.")] = None,
+    over_checkpoints: Annotated[bool, typer.Option(help="Every checkpoint that the run has kept.")] = False,
+    task: Annotated[
+        str | None, typer.Option(metavar="RECIPE", help="Of finetune: begins from eight of the checkpoints, too.")
+    ] = None,
+    run: Annotated[str, typer.Option(help="Folder for the cells, the result and its page.")] = "runs/probes",
+    as_json: Json = False,
+) -> None:
+    """What linear layers read from frozen vectors, by layer, and over the checkpoints of a run."""
+    from bertwright.analyze import LabelledFile
+    from bertwright.analyze import probes as run_probes
+    from bertwright.config import FinetuneRecipe, ReadingSettings
+    from bertwright.recipe import load_recipe
+
+    source = LabelledFile(data, unit, ReadingSettings.model_validate(given(None, None, label_column)))
+    options = {"over_checkpoints": over_checkpoints, "task": load_recipe(FinetuneRecipe, task) if task else None}
+    with stages() as (announce, progress):
+        result = run_probes(model, source, Path(run), say=announce, progress=progress.steps, **options)
+    known = result["baselines"]
+    say(f"without a model: {known['majority']:.3f} (most frequent label), {known['word']:.3f} (that of each word)")
+    for cell in result["checkpoints"]:
+        best = max(range(len(cell["layers"])), key=cell["layers"].__getitem__)
+        control = f", control task {cell['control'][best]:.3f}" if "control" in cell else ""
+        say(f"{cell['name']:>24}  layer {best}: {cell['layers'][best]:.3f}{control}")
     draw_report(run)
     print_json(result, as_json)

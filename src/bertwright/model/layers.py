@@ -32,8 +32,13 @@ def explicit_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, 
     Returns:
         [B, H, L, D/H].
     """
-    scores = (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2) + bias  # [B, H, L, L]
-    return functional.dropout(scores.softmax(dim=-1), dropout, training=dropout > 0) @ value
+    weights = _scores(query, key, bias).softmax(dim=-1)
+    return functional.dropout(weights, dropout, training=dropout > 0) @ value
+
+
+def _scores(query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
+    """How well each key fits each query: [B, H, L, L]."""
+    return (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2) + bias
 
 
 def sdpa_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dropout: float) -> Tensor:
@@ -84,6 +89,17 @@ class Attention(nn.Module):
 
     def forward(self, hidden: Tensor, bias: Tensor, attend: AttentionFunction, by: Rotation | None) -> Tensor:
         """Hidden states [B, L, D], bias [B, 1, L, L], rotation or None -> [B, L, D]."""
+        query, key, value = self._projected(hidden, by)
+        mixed = attend(query, key, value, bias, self.dropout if self.training else 0.0)
+        return self.output(mixed.transpose(1, 2).reshape(hidden.shape))
+
+    def weights(self, hidden: Tensor, bias: Tensor, by: Rotation | None) -> Tensor:
+        """How much each token looks at each other one, without dropout: [B, H, L, L], rows add up to 1."""
+        query, key, _ = self._projected(hidden, by)
+        return _scores(query, key, bias).softmax(dim=-1)
+
+    def _projected(self, hidden: Tensor, by: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value, [B, H, L, D/H] each."""
         rows, length, width = hidden.shape
         # Three matrices for the optimizer, one product for the processor.
         parts = (self.query, self.key, self.value)
@@ -94,9 +110,7 @@ class Attention(nn.Module):
         query_and_key, value = projected[:2], projected[2]  # [2, B, H, L, D/H], [B, H, L, D/H]
         if by is not None:
             query_and_key = rotate(query_and_key, by)
-        query, key = query_and_key.unbind(0)
-        mixed = attend(query, key, value, bias, self.dropout if self.training else 0.0)
-        return self.output(mixed.transpose(1, 2).reshape(rows, length, width))
+        return query_and_key[0], query_and_key[1], value
 
 
 class BertLayer(nn.Module):

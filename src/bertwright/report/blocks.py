@@ -52,11 +52,11 @@ class Figure:
 
 @dataclass(frozen=True)
 class Slides:
-    """A chart with a slider below it: each frame puts other values into the chart's first trace, and has a label."""
+    """A chart with a slider below it: each frame has a label, and for each trace of the chart values to put into it."""
 
     kind: ClassVar = "slides"
     chart: dict[str, Any]
-    frames: list[dict[str, Any]]
+    frames: list[list[dict[str, Any]]]
     labels: list[str]
     start: int
     """Number of the frame that is shown first."""

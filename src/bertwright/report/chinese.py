@@ -80,6 +80,76 @@ CHINESE: dict[str, str] = {
     "In sentence {numbers} a piece reaches outside the word: its vector stands for more than the word.": (
         "第 {numbers} 句中有词片超出该词：它的向量不只代表这个词。"
     ),
+    # Embeddings
+    "Which tokens lie close": "哪些词元相近",
+    "A point is an occurrence of a word, its colour the sense; the name stands in the middle of the word's "
+    "occurrences. Near points have similar vectors (t-SNE); distances between groups mean little. Layer 0 are the "
+    "embeddings.": (
+        "一个点是词的一次出现，颜色是词义，词名写在该词各次出现的中间。相近的点向量相似（t-SNE），"
+        "各群之间的距离没有多大意义。第 0 层是词嵌入。"
+    ),
+    "The words' occurrences as {model} sees them, layer by layer; layer {layer} tells the senses apart best.": (
+        "{model} 眼中各词的每次出现，逐层来看；第 {layer} 层最能分开词义。"
+    ),
+    "map of the occurrences": "各次出现的地图",
+    "By the cosine of their rows in the embedding table: one vector for each token, whatever the sentence.": (
+        "按词嵌入表中各行的余弦：每个词元只有一个向量，与句子无关。"
+    ),
+    "nearest tokens of the vocabulary": "词表中最近的词元",
+    "Tokens of all sentences whose vectors at layer {layer} are nearest to the mean vector of the sense.": (
+        "所有句子的词元中，第 {layer} 层向量与该词义平均向量最近的。"
+    ),
+    "nearest tokens in context": "上下文中最近的词元",
+    # Context
+    "One vector for a word, or one for each occurrence": "一词一个向量，还是每次出现一个",
+    "CBOW, the word's vector": "CBOW：词的向量",
+    "CBOW, mean of the neighbours' vectors": "CBOW：邻居向量的平均",
+    "occurrences given their sense": "判对词义的出现",
+    "distance of the hidden neighbour in tokens": "被遮住的邻居的距离（词元）",
+    "1 − cosine to the vector before": "1 − 与原向量的余弦",
+    "attention cut": "切断注意力",
+    "CBOW learns one vector for each word; the encoder gives one to each occurrence. An occurrence is given the sense "
+    "whose other occurrences have the most similar mean vector. CBOW learnt from the training documents of {store}.": (
+        "CBOW 为每个词学一个向量；编码器给每次出现一个向量。一次出现被判为其余出现的平均向量与它最相似的词义。"
+        "CBOW 从 {store} 的训练文档学得。"
+    ),
+    "Change a neighbour, and the vector moves": "改变一个邻居，向量就会移动",
+    "One neighbour of the word is replaced by [MASK]: how far the word's vector moves, by the distance of the "
+    "neighbour. Where every token sees itself only, it does not move: {largest} at most.": (
+        "把词的一个邻居换成 [MASK]：词的向量移动多远，按邻居的距离。如果每个词元只看见自己，它就不动：最多 {largest}。"
+    ),
+    "Where the tokens look": "词元看向哪里",
+    "A row is a token that looks, a column one that is looked at; mean over heads.": (
+        "行是看的词元，列是被看的词元；各注意力头的平均。"
+    ),
+    "attention in {text}": "{text} 中的注意力",
+    "in the store": "在语料中",
+    "layer 0": "第 0 层",
+    "best layer": "最好的层",
+    "last layer": "最后一层",
+    # Probes
+    "What can be read from the vectors": "从向量里能读出什么",
+    "Linear probes on frozen vectors of {model}: they learn the labels of {data}. The control task gives every kind of "
+    "word a random label: what a probe scores there it has learnt by heart.": (
+        "在 {model} 的冻结向量上训练线性探针，学习 {data} 的标签。对照任务给每种词一个随机标签："
+        "探针在那里的得分是死记硬背。"
+    ),
+    "probe": "探针",
+    "control task": "对照任务",
+    "most frequent label": "最常见的标签",
+    "most frequent label of each word": "每个词最常见的标签",
+    "In the course of pre-training": "预训练的过程中",
+    "words given back when shown": "看着词能复述出来",
+    "words guessed when masked": "遮住词能猜出来",
+    "seed": "种子",
+    "score of the fine-tuned task": "微调任务的分数",
+    "Labels are learnt in the order of their words' frequency with a rank correlation of {value} (1: exactly in it).": (
+        "学会各标签的次序与其词频次序的等级相关为 {value}（1 表示完全一致）。"
+    ),
+    "share": "占比",
+    "given back": "复述",
+    "guessed when masked": "猜出",
+    "learnt at step": "学会的步数",
     # Sizes
     "Sizes": "规模",
     "Parameters computed from the published shapes, word embeddings included. The first figure is to scale: what "

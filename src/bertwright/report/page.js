@@ -31,7 +31,7 @@
     if (!window.Plotly || chart.offsetParent === null) return; // folded: drawn when it is opened
     const { data, layout, frames } = painted(chart.querySelector("script").textContent);
     const slider = chart.parentElement.querySelector(".slider input");
-    if (slider) Object.assign(data[0], frames[slider.value]);
+    if (slider) frames[slider.value].forEach((values, index) => Object.assign(data[index], values));
     // Long tick labels leave no room for the chart on a phone: it has short ones for this.
     if (layout.meta?.narrow && chart.clientWidth < 520) Object.assign(layout.yaxis, layout.meta.narrow);
     layout.font.family = getComputedStyle(document.body).fontFamily;

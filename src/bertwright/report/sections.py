@@ -12,7 +12,9 @@ from bertwright.report.answers import answer_sections
 from bertwright.report.blocks import Block, Facts, Fold, Paragraph, Section, Tile
 from bertwright.report.comparison import comparison_sections, contenders, demo_result, finetuned, metric_name
 from bertwright.report.competition import competition_headline, competition_result, competition_sections
+from bertwright.report.context import context_sections
 from bertwright.report.data_page import data_sections
+from bertwright.report.embeddings import embedding_sections
 from bertwright.report.initialization import initialization_sections
 from bertwright.report.numbers import (
     duration,
@@ -26,13 +28,14 @@ from bertwright.report.numbers import (
 )
 from bertwright.report.phrases import Say
 from bertwright.report.pretraining import fill_sections, pretraining_sections
+from bertwright.report.probes import probe_sections
 from bertwright.report.scores import score_sections, side_name
 from bertwright.report.similarity import similarity_sections
 from bertwright.report.sizes import size_sections
 from bertwright.report.sources import Source
 
 DRAWN = {"data", "pretrain", "start", "finetune", "fill", "answer", "demo", "compete"}
-DRAWN |= {"initialization", "sizes", "similarity"}
+DRAWN |= {"initialization", "sizes", "similarity", "embeddings", "context", "probes"}
 """Names of the results that a section draws; the others are shown as they are."""
 
 MAX_OTHER = 100_000
@@ -245,6 +248,9 @@ SECTIONS: tuple[Callable[[list[Source], Say], list[Section]], ...] = (
     initialization_sections,
     size_sections,
     similarity_sections,
+    embedding_sections,
+    context_sections,
+    probe_sections,
     data_sections,
     pretraining_sections,
     fill_sections,

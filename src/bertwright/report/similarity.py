@@ -126,7 +126,7 @@ def _of_word(word: dict[str, Any], say: Say) -> list[Block]:
     found: list[Block] = [
         Slides(
             chart,
-            frames=[{"z": layer["cosines"]} for layer in word["layers"]],
+            frames=[[{"z": layer["cosines"]}] for layer in word["layers"]],
             labels=numbers,
             start=best,
             name=say("layer"),

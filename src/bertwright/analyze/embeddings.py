@@ -1,0 +1,162 @@
+"""Tokens with similar meaning lie close (the lecture's slide 69): neighbours, and a map of many occurrences.
+
+Static vectors are the rows of the embedding table, one for each token of the vocabulary; contextual ones those that a
+layer gives to each occurrence of a word.
+"""
+
+from collections.abc import Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertwright.analyze.senses import Sentence, read_sentences, word_vectors
+from bertwright.analyze.similarity import compared, cosines
+from bertwright.analyze.vectors import Reader, Reading, normalized
+from bertwright.errors import UserError
+from bertwright.run import write_json
+
+NEIGHBOURS = 8
+"""Of a token, or of a sense."""
+
+MAP_SEED = 1
+
+
+def embeddings(
+    model: str | Path, sentences: str | Path, *, words: Sequence[str] = (), folder: Path | None = None
+) -> dict[str, Any]:
+    """Neighbours of words among the vocabulary, neighbours of their senses in context, and a map by layer.
+
+    Args:
+        model: a run, a checkpoint folder or a model of the hub.
+        sentences: a table with the columns word, group and text, or the name of one that comes along.
+        words: that are wanted; all, if none is named.
+        folder: where results/embeddings.json is written; None: nowhere.
+
+    Returns:
+        {"kind", "model", "layer", "words", "occurrences", "maps"}: "layer" is the one that tells the senses apart best;
+        a word has "word", its "static" neighbours, (token, cosine) each, and "senses" ("group", "neighbours": the
+        tokens of the other sentences nearest to the mean vector of the sense at that layer); an occurrence has "word",
+        "group" and "text"; "maps" are places [1 + layers, occurrences, 2] by t-SNE (van der Maaten and Hinton 2008).
+
+    Raises:
+        UserError: see `read_sentences` and `word_vectors`.
+    """
+    groups = read_sentences(sentences, words)
+    reader = Reader.load(model)
+    pairs = [word_vectors(reader, each) for each in groups]
+    layer = best_layer([vectors for vectors, _ in pairs], groups)
+    everywhere = list(chain.from_iterable(groups))
+    tokens, units = tokens_around(reader, everywhere, list(chain.from_iterable(read for _, read in pairs)), layer)
+    result = {
+        "kind": "embeddings",
+        "model": str(model),
+        "layer": layer,
+        "words": [
+            {
+                "word": each[0].word,
+                "static": static_neighbours(reader, each[0].word),
+                "senses": [
+                    {
+                        "group": group,
+                        "neighbours": nearest(
+                            tokens, units, vectors[layer, _of(each, group)].mean(axis=0), {each[0].word.lower()}
+                        ),
+                    }
+                    for group in dict.fromkeys(sentence.group for sentence in each)
+                ],
+            }
+            for each, (vectors, _) in zip(groups, pairs, strict=True)
+        ],
+        "occurrences": [
+            {"word": sentence.word, "group": sentence.group, "text": sentence.text} for sentence in everywhere
+        ],
+        "maps": [
+            places(states).round(2).tolist() for states in np.concatenate([vectors for vectors, _ in pairs], axis=1)
+        ],
+    }
+    if folder is not None:
+        write_json(folder / "results" / "embeddings.json", result)
+    return result
+
+
+def _of(sentences: list[Sentence], group: str) -> list[int]:
+    return [number for number, sentence in enumerate(sentences) if sentence.group == group]
+
+
+def best_layer(vectors: Sequence[np.ndarray], groups: Sequence[Sequence[Sentence]]) -> int:
+    """The layer whose cosines tell the senses apart best, over all words.
+
+    Args:
+        vectors: of each word, [1 + layers, S, D].
+        groups: of each word its sentences.
+    """
+    gaps = [
+        [compared(cosines(states), [sentence.group for sentence in each])["gap"] for states in word]
+        for word, each in zip(vectors, groups, strict=True)
+    ]
+    return int(np.mean(gaps, axis=0).argmax())
+
+
+def static_neighbours(reader: Reader, word: str) -> list[tuple[str, float]]:
+    """Ordinary tokens whose embeddings are nearest to that of a word, which is the mean of its tokens', with cosines.
+
+    Raises:
+        UserError: the tokenizer leaves nothing of the word.
+    """
+    tokenizer = reader.checkpoint.tokenizer
+    own = [number for number in tokenizer.encode(word).tolist() if number != tokenizer.unk_id]
+    if not own:
+        raise UserError(
+            f"the tokenizer knows no part of {word!r}",
+            expected="a word with a token of the vocabulary",
+            advice="choose another word",
+            file=reader.checkpoint.folder,
+        )
+    table = normalized(reader.model.encoder.token_embedding.weight.detach().numpy())
+    ordinary = np.setdiff1d(reader.special.ordinary, own)
+    return nearest(tokenizer.readable(ordinary), table[ordinary], table[own].mean(axis=0), set())
+
+
+def tokens_around(
+    reader: Reader, sentences: Sequence[Sentence], readings: Sequence[Reading], layer: int
+) -> tuple[list[str], np.ndarray]:
+    """All tokens of all sentences but the pieces of the words looked at, and their vectors at a layer, of length 1."""
+    tokens: list[str] = []
+    vectors = []
+    for sentence, reading in zip(sentences, readings, strict=True):
+        around = np.setdiff1d(np.arange(len(reading.ids)), reading.pieces(sentence.begin, sentence.end))
+        tokens += reader.checkpoint.tokenizer.readable(reading.ids[around])
+        vectors.append(reading.vectors[layer, around])
+    return tokens, normalized(np.concatenate(vectors))
+
+
+def nearest(
+    tokens: Sequence[str], units: np.ndarray, vector: np.ndarray, left_out: set[str]
+) -> list[tuple[str, float]]:
+    """The tokens whose vectors are most similar to a vector, each once, with their cosines.
+
+    Args:
+        tokens: [N]; those without a letter or digit are left out.
+        units: [N, D], of length 1.
+        vector: [D].
+        left_out: tokens in lower case that are not wanted.
+    """
+    values = units @ vector / np.linalg.norm(vector)
+    found: dict[str, float] = {}
+    for number in np.argsort(-values):
+        token = tokens[number]
+        if any(map(str.isalnum, token)) and token.lower() not in left_out:
+            found.setdefault(token, round(float(values[number]), 4))
+        if len(found) == NEIGHBOURS:
+            break
+    return list(found.items())
+
+
+def places(vectors: np.ndarray) -> np.ndarray:
+    """A map in which similar vectors lie close: [N, D] -> [N, 2], by t-SNE on cosines."""
+    from sklearn.manifold import TSNE
+
+    perplexity = min(15.0, (len(vectors) - 1) / 3)
+    return TSNE(perplexity=perplexity, metric="cosine", init="random", random_state=MAP_SEED).fit_transform(vectors)

@@ -1,0 +1,190 @@
+"""What can be read from a model's vectors, by layer and in the course of its pre-training.
+
+Linear probes beside control tasks and models that know words only; words given back, by label; and what a model is
+worth for a task. Over the checkpoints of one run this is what Chiang, Huang and Lee (2020) did with ALBERT.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertwright.analyze.labelled import Labelled, LabelledFile, read_labelled
+from bertwright.analyze.linear_probe import baselines, control_labels, probe, span_vectors
+from bertwright.analyze.recovery import recovered
+from bertwright.analyze.vectors import Reader
+from bertwright.checkpoint import load_checkpoint
+from bertwright.config import FinetuneRecipe
+from bertwright.download import checkpoint_folder
+from bertwright.errors import UserError
+from bertwright.finetune import finetune
+from bertwright.recipe import parse
+from bertwright.run import Run, read_json, write_json
+from bertwright.train import Progress
+
+MOST_MASKED = 60
+"""Words of each label that are to be given back."""
+
+TASK_CHECKPOINTS, TASK_SEEDS = 8, (1, 2, 3)
+"""How many checkpoints begin the fine-tuning, spaced evenly by their rank, and its seeds."""
+
+LEARNT = 0.5
+"""A label is learnt at the first step from which on at least so many of its words are given back."""
+
+
+def probes(
+    model: str | Path,
+    data: LabelledFile,
+    folder: Path,
+    *,
+    over_checkpoints: bool = False,
+    task: FinetuneRecipe | None = None,
+    say: Callable[[str], None] = lambda _: None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Probe a model, or every checkpoint that a run has kept; what was stopped goes on with the next cell.
+
+    Args:
+        model: a run, a checkpoint folder or a model of the hub.
+        data: labelled words or texts.
+        folder: for a JSON file of each checkpoint, the trainings, and results/probes.json.
+        over_checkpoints: probe all checkpoints of a run (train.save_at) and not only the best one.
+        task: a recipe of fine-tuning that begins from TASK_CHECKPOINTS of the checkpoints, too, with TASK_SEEDS.
+        say: told what happens now.
+        progress: told after every step of a training.
+
+    Returns:
+        {"kind", "model", "data", "unit", "labels" (label -> share of the training side), "frequencies" (label -> mean
+        logarithm of how often its words occur there), "baselines", "checkpoints", "order"}. A checkpoint has "name",
+        "step" (or None), for each layer the accuracy of the probe ("layers") and that of the control task ("control";
+        texts have none), with a masked-token head and words "reconstruction" and "prediction" (label -> share), and
+        with a task its "scores". "order" (see `learning_order`) is of several checkpoints only.
+
+    Raises:
+        UserError: the data or the model are damaged, or the run has kept no checkpoints.
+        Interrupted: Ctrl-C or SIGTERM came in a training.
+    """
+    train, test = read_labelled(data)
+    places = _checkpoints(model) if over_checkpoints else {None: checkpoint_folder(model)}
+    chosen = set(np.linspace(0, len(places) - 1, min(TASK_CHECKPOINTS, len(places))).round().astype(int).tolist())
+    cells = []
+    for number, (step, place) in enumerate(places.items()):
+        name = "model" if step is None else place.name
+        path = folder / "cells" / f"{name}.json"
+        if not path.exists():
+            say(f"probing {name} ({number + 1} of {len(places)})")
+            write_json(path, {"name": name, "step": step, **_probed(place, train, test, data.unit)})
+        cell = read_json(path)
+        if task is not None and number in chosen:
+            cell["scores"] = [_score(task, place, folder, name, seed, say, progress) for seed in TASK_SEEDS]
+        cells.append(cell)
+    labels = [label for each in train for label in each.labels]
+    result: dict[str, Any] = {
+        "kind": "probes",
+        "model": str(model),
+        "data": str(data.path),
+        "unit": data.unit,
+        "labels": {label: round(labels.count(label) / len(labels), 4) for label in sorted(set(labels))},
+        "frequencies": frequencies(train) if data.unit == "words" else {},
+        "baselines": baselines(train, test),
+        "checkpoints": cells,
+    }
+    if over_checkpoints and all("reconstruction" in cell for cell in cells):
+        result["order"] = learning_order(cells, result["frequencies"])
+    write_json(folder / "results" / "probes.json", result)
+    return result
+
+
+def _checkpoints(model: str | Path) -> dict[int | None, Path]:
+    """Step -> folder of every checkpoint of a run."""
+    run = Run(Path(model))
+    found = sorted(path.parent for path in run.checkpoints.glob("step-*/config.json"))
+    if not found:
+        raise UserError(
+            "the run has kept no checkpoints",
+            expected="checkpoints/step-...",
+            advice='pre-train with train.save_at="log", or with a list of steps',
+            file=run.folder,
+        )
+    return {int(path.name.removeprefix("step-")): path for path in found}
+
+
+def _probed(place: Path, train: Sequence[Labelled], test: Sequence[Labelled], unit: str) -> dict[str, Any]:
+    """All that is measured of one checkpoint without training it."""
+    checkpoint = load_checkpoint(place)
+    reader = Reader(checkpoint)
+    (vectors, words, labels), (unseen, unseen_words, truth) = (span_vectors(reader, side) for side in (train, test))
+    result: dict[str, Any] = {
+        "layers": [probe(one, labels, other, truth) for one, other in zip(vectors, unseen, strict=True)]
+    }
+    if unit == "words":
+        drawn = control_labels([*words, *unseen_words], labels)
+        controls = [[drawn[word] for word in side] for side in (words, unseen_words)]
+        result["control"] = [
+            probe(one, controls[0], other, controls[1]) for one, other in zip(vectors, unseen, strict=True)
+        ]
+        if "token_bias" in checkpoint.weights:
+            result |= recovered(checkpoint, test, MOST_MASKED)
+    return result
+
+
+def _score(
+    task: FinetuneRecipe,
+    place: Path,
+    folder: Path,
+    name: str,
+    seed: int,
+    say: Callable[[str], None],
+    progress: Progress | None,
+) -> float:
+    """What a checkpoint is worth for a task: the test score, or that on development examples."""
+    path = folder / "cells" / f"{name}-{task.task}-seed{seed}.json"
+    if not path.exists():
+        say(f"fine-tuning {name}, seed {seed}")
+        values = task.model_dump(exclude_none=True)
+        run = Run(folder / "runs" / path.stem)
+        values |= {"run": str(run.folder)}
+        values["start"] |= {"checkpoint": str(place)}
+        values["train"] |= {"seed": seed}
+        result = finetune(parse(FinetuneRecipe, values), resume=run.recipe.exists(), progress=progress)
+        side = result.get("test") or result["development"]
+        write_json(path, {"metric": result["metric"], "score": side["metrics"][result["metric"]]})
+        shutil.rmtree(run.folder)
+    return read_json(path)["score"]
+
+
+def frequencies(texts: Sequence[Labelled]) -> dict[str, float]:
+    """For each label the mean logarithm of how often its words occur in the texts."""
+    words = [word for each in texts for word in each.words()]
+    labels = [label for each in texts for label in each.labels]
+    kinds, number, counts = np.unique(np.array(words), return_inverse=True, return_counts=True)
+    del kinds
+    logarithms = np.log(counts[number])
+    return {label: float(logarithms[np.array(labels) == label].mean()) for label in sorted(set(labels))}
+
+
+def learning_order(cells: Sequence[Mapping[str, Any]], often: Mapping[str, float]) -> dict[str, Any]:
+    """In which order labels are learnt, and whether it is that of their words' frequency.
+
+    Args:
+        cells: of the checkpoints, by step, with "reconstruction".
+        often: label -> mean logarithm of its words' frequency.
+
+    Returns:
+        "steps": label -> the first step from which on its share given back stays at LEARNT or above (None: it does
+        not); "spearman": rank correlation of these steps, the last step doubled where there is none, with the
+        frequency, the most frequent first: 1 where the order is that of frequency.
+    """
+    from scipy.stats import spearmanr
+
+    steps: dict[str, int | None] = {}
+    for label in often:
+        low = [number for number, cell in enumerate(cells) if cell["reconstruction"].get(label, 0.0) < LEARNT]
+        first = low[-1] + 1 if low else 0
+        steps[label] = cells[first]["step"] if first < len(cells) else None
+    never = 2 * cells[-1]["step"]
+    order = [steps[label] or never for label in often]
+    rank = float(spearmanr(order, [-often[label] for label in often])[0]) if len(set(order)) > 1 else None
+    return {"steps": steps, "spearman": rank}
