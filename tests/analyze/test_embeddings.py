@@ -67,13 +67,16 @@ def test_the_best_layer_is_where_the_senses_part(table: Path) -> None:
     assert best_layer([np.stack([noise, senses, noise])], [read_sentences(table)[0]]) == 1
 
 
-def test_the_map_keeps_groups_together() -> None:
+def test_the_map_shows_what_differs_most() -> None:
     generator = np.random.default_rng(2)
-    vectors = np.concatenate([generator.normal(size=(12, 8)) * 0.1 + 3 * np.eye(8)[number] for number in range(3)])
+    vectors = np.concatenate([generator.normal(size=(6, 8)) * 0.1 + 3 * np.eye(8)[number] for number in range(2)])
     found = places(vectors)
-    assert found.shape == (36, 2)
-    distances = np.linalg.norm(found[:, None] - found, axis=2) + 1e9 * np.eye(36)
-    assert (distances.argmin(axis=1) // 12 == np.arange(36) // 12).all()
+    assert found.shape == (12, 2)
+    assert len(set(np.sign(found[:6, 0]))) == len(set(np.sign(found[6:, 0]))) == 1
+    assert found[0, 0] * found[6, 0] < 0
+    between = found[:6].mean(axis=0) - found[6:].mean(axis=0)
+    assert np.linalg.norm(between) == pytest.approx(np.sqrt(2), abs=0.1)  # of vectors of length 1 at a right angle
+    np.testing.assert_allclose(places(np.ones((4, 3))), 0, atol=1e-7)
 
 
 def test_the_command_and_its_page(trained: Path, table: Path, tmp_path: Path) -> None:

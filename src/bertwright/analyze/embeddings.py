@@ -1,4 +1,4 @@
-"""Tokens with similar meaning lie close (the lecture's slide 69): neighbours, and a map of many occurrences.
+"""Tokens with similar meaning lie close (the lecture's slide 69): neighbours, and a map of each word's occurrences.
 
 Static vectors are the rows of the embedding table, one for each token of the vocabulary; contextual ones those that a
 layer gives to each occurrence of a word.
@@ -20,8 +20,6 @@ from bertwright.run import write_json
 NEIGHBOURS = 8
 """Of a token, or of a sense."""
 
-MAP_SEED = 1
-
 
 def embeddings(
     model: str | Path, sentences: str | Path, *, words: Sequence[str] = (), folder: Path | None = None
@@ -38,7 +36,7 @@ def embeddings(
         {"kind", "model", "layer", "words", "occurrences", "maps"}: "layer" is the one that tells the senses apart best;
         a word has "word", its "static" neighbours, (token, cosine) each, and "senses" ("group", "neighbours": the
         tokens of the other sentences nearest to the mean vector of the sense at that layer); an occurrence has "word",
-        "group" and "text"; "maps" are places [1 + layers, occurrences, 2] by t-SNE (van der Maaten and Hinton 2008).
+        "group" and "text"; "maps" are places [1 + layers, occurrences, 2], of each word by itself (see `places`).
 
     Raises:
         UserError: see `read_sentences` and `word_vectors`.
@@ -73,7 +71,8 @@ def embeddings(
             {"word": sentence.word, "group": sentence.group, "text": sentence.text} for sentence in everywhere
         ],
         "maps": [
-            places(states).round(2).tolist() for states in np.concatenate([vectors for vectors, _ in pairs], axis=1)
+            np.concatenate([places(vectors[number]) for vectors, _ in pairs]).round(4).tolist()
+            for number in range(1 + reader.num_layers)
         ],
     }
     if folder is not None:
@@ -155,8 +154,11 @@ def nearest(
 
 
 def places(vectors: np.ndarray) -> np.ndarray:
-    """A map in which similar vectors lie close: [N, D] -> [N, 2], by t-SNE on cosines."""
-    from sklearn.manifold import TSNE
+    """Where the vectors lie in the two directions in which they differ most: [S, D] -> [S, 2].
 
-    perplexity = min(15.0, (len(vectors) - 1) / 3)
-    return TSNE(perplexity=perplexity, metric="cosine", init="random", random_state=MAP_SEED).fit_transform(vectors)
+    Of length 1 before, so that two of them are at most 2 apart, at every layer.
+    """
+    units = normalized(vectors)
+    centred = units - units.mean(axis=0)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    return centred @ directions[:2].T

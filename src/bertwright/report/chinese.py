@@ -82,11 +82,11 @@ CHINESE: dict[str, str] = {
     ),
     # Embeddings
     "Which tokens lie close": "哪些词元相近",
-    "A point is an occurrence of a word, its colour the sense; the name stands in the middle of the word's "
-    "occurrences. Near points have similar vectors (t-SNE); distances between groups mean little. Layer 0 are the "
-    "embeddings.": (
-        "一个点是词的一次出现，颜色是词义，词名写在该词各次出现的中间。相近的点向量相似（t-SNE），"
-        "各群之间的距离没有多大意义。第 0 层是词嵌入。"
+    "A point is an occurrence of a word, its colour the sense. Of each word one sees the two directions in which its "
+    "vectors differ most, at every layer to the same scale. Layer 0 are the embeddings: one vector for a word, but for "
+    "its position.": (
+        "一个点是词的一次出现，颜色是词义。每个词画出它的向量差别最大的两个方向，各层比例相同。"
+        "第 0 层是词嵌入：除位置以外，一个词只有一个向量。"
     ),
     "The words' occurrences as {model} sees them, layer by layer; layer {layer} tells the senses apart best.": (
         "{model} 眼中各词的每次出现，逐层来看；第 {layer} 层最能分开词义。"

@@ -1,5 +1,6 @@
 """The section of slide 69: which tokens lie close, without context and in it."""
 
+import math
 from typing import Any
 
 from bertwright.report.blocks import Block, Paragraph, Section, Slides, Table
@@ -21,7 +22,8 @@ def embedding_sections(sources: list[Source], say: Say) -> list[Section]:
 
 
 def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
-    frames = [occurrence_traces(result["occurrences"], places) for places in result["maps"]]
+    size = 2.4 * max(abs(value) for places in result["maps"] for place in places for value in place)
+    frames = [occurrence_traces(result["occurrences"], places, size) for places in result["maps"]]
     start = result["layer"]
     layout = {
         **BASE,
@@ -33,9 +35,9 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
     chart: Chart = {"data": frames[start], "layout": layout}
     moved = [[{"x": trace["x"], "y": trace["y"]} for trace in frame] for frame in frames]
     caption = say(
-        "A point is an occurrence of a word, its colour the sense; the name stands in the middle of the word's "
-        "occurrences. Near points have similar vectors (t-SNE); distances between groups mean little. Layer 0 are the "
-        "embeddings."
+        "A point is an occurrence of a word, its colour the sense. Of each word one sees the two directions in which "
+        "its vectors differ most, at every layer to the same scale. Layer 0 are the embeddings: one vector for a word, "
+        "but for its position."
     )
     return [
         Paragraph(
@@ -54,47 +56,49 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
             name=say("layer"),
             summary=say("map of the occurrences"),
             caption=caption,
-            height=460,
+            height=520,
         ),
         _static(result, say),
         _senses(result, say),
     ]
 
 
-def occurrence_traces(occurrences: list[dict[str, str]], places: list[list[float]]) -> list[dict[str, Any]]:
-    """Points of every sense of every word, then the words' names in the middle of their points.
+def occurrence_traces(
+    occurrences: list[dict[str, str]], places: list[list[float]], size: float
+) -> list[dict[str, Any]]:
+    """Points of every sense of every word, a panel for each word, then the words' names above their panels.
 
     Args:
         occurrences: each with "word", "group" and "text".
-        places: [occurrences, 2].
+        places: [occurrences, 2], of each word around 0.
+        size: of a panel.
     """
     words: dict[str, dict[str, list[int]]] = {}
     for number, each in enumerate(occurrences):
         words.setdefault(each["word"], {}).setdefault(each["group"], []).append(number)
+    columns = math.ceil(math.sqrt(len(words)))
+    middles = [(size * (index % columns), -size * (index // columns)) for index in range(len(words))]
     traces = []
-    for word, groups in words.items():
+    for (word, groups), (x, y) in zip(words.items(), middles, strict=True):
         for index, (group, numbers) in enumerate(groups.items()):
             traces.append(
                 {
                     "type": "scatter",
                     "mode": "markers",
-                    "x": [places[number][0] for number in numbers],
-                    "y": [places[number][1] for number in numbers],
+                    "x": [round(x + places[number][0], 4) for number in numbers],
+                    "y": [round(y + places[number][1], 4) for number in numbers],
                     "text": [plain(f"{word}, {group}: {occurrences[number]['text']}") for number in numbers],
                     "hoverinfo": "text",
                     "marker": {"color": COLOURS[index % len(COLOURS)], "size": 9, "opacity": 0.8},
                 }
             )
-    middles = [[number for numbers in groups.values() for number in numbers] for groups in words.values()]
     names = {
         "type": "scatter",
         "mode": "text",
-        **{
-            side: [sum(places[number][place] for number in numbers) / len(numbers) for numbers in middles]
-            for place, side in enumerate("xy")
-        },
+        "x": [x for x, _ in middles],
+        "y": [y + 0.42 * size for _, y in middles],
         "text": [plain(word) for word in words],
-        "textfont": {"color": "--ink", "size": 14},
+        "textfont": {"color": "--ink", "size": 13},
         "hoverinfo": "skip",
     }
     return [*traces, names]

@@ -93,7 +93,8 @@ def _table(words: list[dict[str, Any]], say: Say) -> Table:
             [
                 f"{word['word']} ({', '.join(word['groups'])})",
                 str(best),
-                *(number(layer[name]) for name in ("within", "across", "gap", "p")),
+                *(number(layer[name]) for name in ("within", "across", "gap")),
+                number(layer["p"], 4),
                 f"{round(layer['nearest'] * len(word['sentences']))} / {len(word['sentences'])}",
                 number(word["layers"][0]["gap"]),
             ]
