@@ -75,7 +75,7 @@ def main() -> None:
                 if not cell.exists():
                     run_cell(cell, shape, engine, given.folder)
     if not peak.exists():
-        peak.write_text(json.dumps({"bfloat16": peak_products("bfloat16"), "float32": peak_products("float32")}))
+        peak.write_text(json.dumps(peaks()))
     report(given.folder, given.shapes, given.engines, given.rounds)
 
 
@@ -244,6 +244,14 @@ def prepare_store(store: Path) -> None:
     file.write_text("\n".join(texts) + "\n", encoding="utf-8")
     values = {"run": "unused", "store": str(store), "corpus": {"files": [str(file)]}, "train": {"steps": 1}}
     prepare(parse(PretrainRecipe, {**values, "tokenizer": {"vocabulary_size": 8192}}))
+
+
+def peaks() -> dict[str, float]:
+    """TFLOP/s of the machine in large matrix products, by number format; bfloat16 where the processor has it."""
+    from bertwright.devices import has_bfloat16, use_threads
+
+    use_threads(0)
+    return {dtype: peak_products(dtype) for dtype in ("float32", *(("bfloat16",) if has_bfloat16() else ()))}
 
 
 def peak_products(dtype: str) -> float:

@@ -130,7 +130,7 @@ class Reader:
 
         def keep(module: nn.Module, given: tuple[Any, ...]) -> None:
             assert isinstance(module, Attention)
-            hidden, bias, _, by = given
+            hidden, bias, _, by, _ = given
             weights.append(module.weights(hidden, bias, by)[0].numpy())
 
         attentions = [module for module in self.model.modules() if isinstance(module, Attention)]

@@ -5,13 +5,15 @@ et al. 2024, with full attention in every layer unless local attention is asked 
 """
 
 from collections.abc import Iterator
-from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
 from bertwright.config import ModelConfig
-from bertwright.model.layers import ATTENTION, BertLayer, ModernLayer, Rotation, norm, rotation
+from bertwright.model.layers import ATTENTION, Asked, BertLayer, ModernLayer, Rotation, norm, rotation
+
+Views = dict[bool, tuple[Tensor, Rotation | None]]
+"""What a layer sees, [B, 1, L, L], and how it turns positions: without and with local attention."""
 
 
 class Encoder(nn.Module):
@@ -45,9 +47,11 @@ class Encoder(nn.Module):
         segment_ids: Tensor,
         position_ids: Tensor,
         sequence_ids: Tensor,
+        *,
+        asked: Tensor | None = None,
         depth: int | None = None,
     ) -> Tensor:
-        """Contextual vectors of all tokens.
+        """Contextual vectors of all tokens, or of those that are asked.
 
         Args:
             input_ids: [B, L].
@@ -55,38 +59,53 @@ class Encoder(nn.Module):
             position_ids: [B, L], counted from 0 within each sequence.
             sequence_ids: [B, L], equal for the tokens of one sequence, 0 for padding; a token sees only tokens with
                 the same number, so several sequences can share a row.
+            asked: [N], positions in the flattened batch, in any order; the last layer computes only these. None: all.
             depth: layers to go through; 0 gives the embeddings, None goes through all.
 
         Returns:
-            [B, L, D].
+            [B, L, D], or [N, D] where positions are asked.
         """
-        states = self.states(input_ids, segment_ids, position_ids, sequence_ids)
-        hidden = next(states)
-        for state in islice(states, depth):
-            hidden = state
-        return hidden
+        hidden = self._embedded(input_ids, segment_ids, position_ids)
+        views = self._views(position_ids, sequence_ids, hidden.dtype)
+        last = self.config.layers if depth is None else depth
+        chosen = None if asked is None or not len(asked) else Asked.of(asked, *input_ids.shape)
+        for number in range(last):
+            hidden = self._layer(number, hidden, views, chosen if number == last - 1 else None)
+        if asked is None or hidden.dim() == 2:
+            return hidden
+        return hidden.flatten(0, 1)[asked]  # none is asked, or there is no layer
 
     def states(
         self, input_ids: Tensor, segment_ids: Tensor, position_ids: Tensor, sequence_ids: Tensor
     ) -> Iterator[Tensor]:
         """The embeddings, then what each layer makes of them (arguments as above): 1 + layers times [B, L, D]."""
+        hidden = self._embedded(input_ids, segment_ids, position_ids)
+        yield hidden
+        views = self._views(position_ids, sequence_ids, hidden.dtype)
+        for number in range(self.config.layers):
+            hidden = self._layer(number, hidden, views, None)
+            yield hidden
+
+    def _embedded(self, input_ids: Tensor, segment_ids: Tensor, position_ids: Tensor) -> Tensor:
+        """What the first layer is given, [B, L, D], in the layers' number format."""
         config, hidden = self.config, self.token_embedding(input_ids)
         first = self.layers[0]
         assert isinstance(first, BertLayer | ModernLayer)
-        dtype = first.outer.weight.dtype
         if self.position_embedding is not None and self.segment_embedding is not None:
             kinds = segment_ids if config.segment_types > 1 else torch.zeros_like(segment_ids)
             hidden = hidden + self.position_embedding(position_ids) + self.segment_embedding(kinds)
-        hidden = self.dropout(self.embedding_norm(hidden)).to(dtype)
-        yield hidden
-        views = {False: self._view(position_ids, sequence_ids, dtype, local=False)}
-        if any(map(config.is_local, range(config.layers))):
-            views[True] = self._view(position_ids, sequence_ids, dtype, local=True)
-        attend = ATTENTION[self.attention_path]
-        for number, layer in enumerate(self.layers):
-            bias, by = views[config.is_local(number)]
-            hidden = layer(hidden, bias, attend, by)
-            yield self.final_norm(hidden) if number == config.layers - 1 else hidden
+        return self.dropout(self.embedding_norm(hidden)).to(first.outer.weight.dtype)
+
+    def _layer(self, number: int, hidden: Tensor, views: Views, asked: Asked | None) -> Tensor:
+        """What a layer makes of its input; after the last one it is normalised, where the layout does so."""
+        bias, by = views[self.config.is_local(number)]
+        hidden = self.layers[number](hidden, bias, ATTENTION[self.attention_path], by, asked)
+        return self.final_norm(hidden) if number == self.config.layers - 1 else hidden
+
+    def _views(self, position_ids: Tensor, sequence_ids: Tensor, dtype: torch.dtype) -> Views:
+        """What layers with full attention (False) see, and those with local attention (True), if there are such."""
+        kinds = {self.config.is_local(number) for number in range(self.config.layers)}
+        return {local: self._view(position_ids, sequence_ids, dtype, local=local) for local in kinds}
 
     def _view(
         self, position_ids: Tensor, sequence_ids: Tensor, dtype: torch.dtype, *, local: bool

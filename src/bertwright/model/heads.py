@@ -37,11 +37,6 @@ class Pooler(nn.Module):
         return torch.tanh(self.dense(first))
 
 
-def first_vectors(hidden: Tensor, sequence_starts: Tensor) -> Tensor:
-    """The vector of each sequence's first token: hidden [B, L, D], flat positions [S] -> [S, D]."""
-    return hidden.flatten(0, 1)[sequence_starts]
-
-
 def mean_vectors(hidden: Tensor, sequence_ids: Tensor, num_sequences: int) -> Tensor:
     """The mean vector of each sequence, special tokens included.
 
@@ -87,8 +82,8 @@ class BareModel(EncoderModel):
     ) -> Tensor:
         """Vectors [N, D] of the tokens that are asked for (arguments: see PretrainingModel)."""
         del sequence_starts
-        hidden = self.encoder(input_ids, segment_ids, position_ids, sequence_ids, self.depth)
-        return hidden.flatten(0, 1)[masked_positions]
+        inputs = (input_ids, segment_ids, position_ids, sequence_ids)
+        return self.encoder(*inputs, asked=masked_positions, depth=self.depth)
 
 
 class PretrainingModel(EncoderModel):
@@ -128,13 +123,14 @@ class PretrainingModel(EncoderModel):
         Returns:
             Token logits [N, V]; pair logits [S, 2], or None without a pair head.
         """
-        hidden = self.encoder(input_ids, segment_ids, position_ids, sequence_ids)
-        masked = hidden.flatten(0, 1)[masked_positions]
+        asked = masked_positions if self.pair_head is None else torch.cat([masked_positions, sequence_starts])
+        hidden = self.encoder(input_ids, segment_ids, position_ids, sequence_ids, asked=asked)  # [N, D] or [N + S, D]
+        masked, first = hidden[: len(masked_positions)], hidden[len(masked_positions) :]
         table = self.encoder.token_embedding.weight.to(hidden.dtype)
         token_logits = functional.linear(self.transform(masked), table, self.token_bias)
         if self.pooler is None or self.pair_head is None:
             return token_logits, None
-        return token_logits, self.pair_head(self.pooler(first_vectors(hidden, sequence_starts)))
+        return token_logits, self.pair_head(self.pooler(first))
 
 
 class ClassificationModel(EncoderModel):
@@ -169,12 +165,11 @@ class ClassificationModel(EncoderModel):
         In training they are [dropout_samples, S, C], if there are several.
         """
         del masked_positions  # the sequence is asked, no token
-        hidden = self.encoder(input_ids, segment_ids, position_ids, sequence_ids)
+        inputs = (input_ids, segment_ids, position_ids, sequence_ids)
         if self.pooling == "cls":
-            vectors = first_vectors(hidden, sequence_starts)
-        else:
-            vectors = mean_vectors(hidden, sequence_ids, len(sequence_starts)).to(hidden.dtype)
-        return self.logits(vectors)
+            return self.logits(self.encoder(*inputs, asked=sequence_starts))
+        hidden = self.encoder(*inputs)
+        return self.logits(mean_vectors(hidden, sequence_ids, len(sequence_starts)).to(hidden.dtype))
 
     def logits(self, vectors: Tensor) -> Tensor:
         """Of the vectors of sequences: [S, D] -> [S, C]."""
@@ -211,8 +206,8 @@ class TokenModel(EncoderModel):
     ) -> Tensor:
         """Scores [N, C] of the tokens that are asked for, those at masked_positions (see PretrainingModel)."""
         del sequence_starts  # tokens are asked, not the sequence
-        hidden = self.encoder(input_ids, segment_ids, position_ids, sequence_ids)
-        return self.logits(hidden.flatten(0, 1)[masked_positions])
+        inputs = (input_ids, segment_ids, position_ids, sequence_ids)
+        return self.logits(self.encoder(*inputs, asked=masked_positions))
 
     def logits(self, vectors: Tensor) -> Tensor:
         """Of the vectors of tokens: [..., D] -> [..., C]."""

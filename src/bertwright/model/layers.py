@@ -6,6 +6,7 @@ gated GELU, no biases (Warner et al. 2024).
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -75,6 +76,44 @@ def norm(config: ModelConfig) -> nn.LayerNorm:
     return nn.LayerNorm(config.width, eps=config.norm_epsilon, bias=config.has_biases)
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The tokens whose vectors are wanted of the last layer: it computes no others, but all are looked at.
+
+    Where 15 % of the tokens are masked, or the first one alone is classified, most of that layer is left out. The asked
+    tokens of a row stand side by side, M of them in the row that has most.
+    """
+
+    positions: Tensor
+    """[N], in the flattened batch."""
+    sources: Tensor
+    """[B, M], which of the N stands there; any, where a row has fewer."""
+    places: Tensor
+    """[N], where each one stands among the B M."""
+
+    @classmethod
+    def of(cls, positions: Tensor, rows: int, length: int) -> "Asked":
+        """Positions [N] in any order, at least one, in a batch of B rows of L tokens."""
+        row = positions // length
+        order = row.argsort(stable=True)
+        counts = row.bincount(minlength=rows)
+        in_row = torch.arange(len(positions), device=row.device) - (counts.cumsum(0) - counts)[row[order]]
+        most = int(counts.max())
+        places = torch.empty_like(row)
+        places[order] = row[order] * most + in_row
+        sources = torch.zeros(rows * most, dtype=row.dtype, device=row.device)
+        sources[places] = torch.arange(len(positions), device=row.device)
+        return cls(positions, sources.view(rows, most), places)
+
+    def pick(self, hidden: Tensor) -> Tensor:
+        """The asked tokens' vectors: [B, L, D] -> [N, D]."""
+        return hidden.flatten(0, 1)[self.positions]
+
+    def side_by_side(self, values: Tensor) -> Tensor:
+        """What belongs to the tokens, of the asked ones in their rows: [B, 1, L, ...] -> [B, 1, M, ...]."""
+        return values.flatten(0, 2)[self.positions[self.sources]][:, None]
+
+
 class Attention(nn.Module):
     """Multi-head self-attention with its output projection."""
 
@@ -87,30 +126,39 @@ class Attention(nn.Module):
         self.value = nn.Linear(config.width, config.width, bias=config.has_biases)
         self.output = nn.Linear(config.width, config.width, bias=config.has_biases)
 
-    def forward(self, hidden: Tensor, bias: Tensor, attend: AttentionFunction, by: Rotation | None) -> Tensor:
-        """Hidden states [B, L, D], bias [B, 1, L, L], rotation or None -> [B, L, D]."""
-        query, key, value = self._projected(hidden, by)
-        mixed = attend(query, key, value, bias, self.dropout if self.training else 0.0)
-        return self.output(mixed.transpose(1, 2).reshape(hidden.shape))
+    def forward(
+        self, hidden: Tensor, bias: Tensor, attend: AttentionFunction, by: Rotation | None, asked: Asked | None = None
+    ) -> Tensor:
+        """Hidden states [B, L, D], bias [B, 1, L, L], rotation or None -> [B, L, D], or of the asked tokens [N, D]."""
+        dropout = self.dropout if self.training else 0.0
+        if asked is None:
+            query, key, value = self._projected(hidden, by, (self.query, self.key, self.value))
+            return self.output(attend(query, key, value, bias, dropout).transpose(1, 2).flatten(2))
+        key, value = self._projected(hidden, by, (self.key, self.value))
+        query = self.query(asked.pick(hidden))[asked.sources]  # [B, M, D]
+        query = query.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, M, D/H]
+        if by is not None:
+            query = rotate(query, (asked.side_by_side(by[0]), asked.side_by_side(by[1])))
+        mixed = attend(query, key, value, asked.side_by_side(bias), dropout)
+        return self.output(mixed.transpose(1, 2).flatten(2).flatten(0, 1)[asked.places])
 
     def weights(self, hidden: Tensor, bias: Tensor, by: Rotation | None) -> Tensor:
         """How much each token looks at each other one, without dropout: [B, H, L, L], rows add up to 1."""
-        query, key, _ = self._projected(hidden, by)
+        query, key = self._projected(hidden, by, (self.query, self.key))
         return _scores(query, key, bias).softmax(dim=-1)
 
-    def _projected(self, hidden: Tensor, by: Rotation | None) -> tuple[Tensor, Tensor, Tensor]:
-        """Query, key and value, [B, H, L, D/H] each."""
+    def _projected(self, hidden: Tensor, by: Rotation | None, parts: tuple[nn.Linear, ...]) -> tuple[Tensor, ...]:
+        """Query, key and value, or two of them, [B, H, L, D/H] each; all but the value are rotated."""
         rows, length, width = hidden.shape
-        # Three matrices for the optimizer, one product for the processor.
-        parts = (self.query, self.key, self.value)
+        # A matrix for each part for the optimizer, one product for the processor.
         weight = torch.cat([part.weight for part in parts])
         offset = None if self.query.bias is None else torch.cat([part.bias for part in parts])
-        projected = functional.linear(hidden, weight, offset)  # [B, L, 3D]
-        projected = projected.view(rows, length, 3, self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        query_and_key, value = projected[:2], projected[2]  # [2, B, H, L, D/H], [B, H, L, D/H]
-        if by is not None:
-            query_and_key = rotate(query_and_key, by)
-        return query_and_key[0], query_and_key[1], value
+        projected = functional.linear(hidden, weight, offset)
+        projected = projected.view(rows, length, len(parts), self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
+        if by is None:
+            return projected.unbind(0)
+        turned = sum(part is not self.value for part in parts)
+        return *rotate(projected[:turned], by).unbind(0), *projected[turned:].unbind(0)
 
 
 class BertLayer(nn.Module):
@@ -125,9 +173,13 @@ class BertLayer(nn.Module):
         self.output_norm = norm(config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, hidden: Tensor, bias: Tensor, attend: AttentionFunction, by: Rotation | None) -> Tensor:
-        """Hidden states [B, L, D], bias [B, 1, L, L], no rotation -> [B, L, D]."""
-        hidden = self.attention_norm(hidden + self.dropout(self.attention(hidden, bias, attend, by)))
+    def forward(
+        self, hidden: Tensor, bias: Tensor, attend: AttentionFunction, by: Rotation | None, asked: Asked | None = None
+    ) -> Tensor:
+        """Hidden states [B, L, D], bias [B, 1, L, L], no rotation -> [B, L, D], or of the asked tokens [N, D]."""
+        attended = self.attention(hidden, bias, attend, by, asked)
+        hidden = hidden if asked is None else asked.pick(hidden)
+        hidden = self.attention_norm(hidden + self.dropout(attended))
         inner = functional.gelu(self.inner(hidden))
         return self.output_norm(hidden + self.dropout(self.outer(inner)))
 
@@ -145,8 +197,11 @@ class ModernLayer(nn.Module):
         self.outer = nn.Linear(config.inner_width, config.width, bias=False)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, hidden: Tensor, bias: Tensor, attend: AttentionFunction, by: Rotation | None) -> Tensor:
-        """Hidden states [B, L, D], bias [B, 1, L, L], rotation -> [B, L, D]."""
-        hidden = hidden + self.dropout(self.attention(self.attention_norm(hidden), bias, attend, by))
+    def forward(
+        self, hidden: Tensor, bias: Tensor, attend: AttentionFunction, by: Rotation | None, asked: Asked | None = None
+    ) -> Tensor:
+        """Hidden states [B, L, D], bias [B, 1, L, L], rotation -> [B, L, D], or of the asked tokens [N, D]."""
+        attended = self.attention(self.attention_norm(hidden), bias, attend, by, asked)
+        hidden = (hidden if asked is None else asked.pick(hidden)) + self.dropout(attended)
         value, gate = self.inner(self.inner_norm(hidden)).chunk(2, dim=-1)
         return hidden + self.outer(self.dropout(functional.gelu(value) * gate))
