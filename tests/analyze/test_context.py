@@ -142,7 +142,7 @@ def test_the_command_and_its_page(trained: Path, table: Path, tmp_path: Path) ->
 
 def test_without_gensim(trained: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "gensim.models", None)
-    with pytest.raises(UserError, match=r"pip install 'bertwright\[cbow\]'"):
+    with pytest.raises(UserError, match=r"pip install 'bertwright\[lecture\]'"):
         context(trained / "pretrained", trained / "store", table)
 
 

@@ -201,6 +201,12 @@ def _finetuning() -> dict:
     return {**values, "run": "task-run", "train": {**SMALL_FINETUNING["train"], "epochs": 1}}
 
 
+def test_without_a_masked_token_head(trained: Path, tagged: Path, tmp_path: Path) -> None:
+    answer = call("analyze", "probes", trained / "finetuned", tagged, "--run", tmp_path / "run")
+    assert answer.code == 0, answer.err
+    assert "the model has no masked-token head" in answer.err
+
+
 def test_texts_with_labels(trained: Path, tmp_path: Path) -> None:
     settings = ReadingSettings(label_column="label")
     result = probes(trained / "finetuned", LabelledFile(trained / "train.csv", "texts", settings), tmp_path)

@@ -128,7 +128,7 @@ def cbow(store: Store, width: int) -> np.ndarray:
         from gensim.models import Word2Vec
     except ImportError:
         raise UserError(
-            "CBOW needs the package gensim", expected="gensim", advice="pip install 'bertwright[cbow]'"
+            "CBOW needs the package gensim", expected="gensim", advice="pip install 'bertwright[lecture]'"
         ) from None
     model = Word2Vec(
         _Sentences(store), vector_size=width, window=WINDOW, min_count=1, sg=0, epochs=EPOCHS, seed=SEED, workers=1

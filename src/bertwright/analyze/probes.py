@@ -80,6 +80,8 @@ def probes(
         if task is not None and number in chosen:
             cell["scores"] = [_score(task, place, folder, name, seed, say, progress) for seed in TASK_SEEDS]
         cells.append(cell)
+    if data.unit == "words" and "reconstruction" not in cells[-1]:
+        say("the model has no masked-token head: whether it gives words back is not asked")
     labels = [label for each in train for label in each.labels]
     result: dict[str, Any] = {
         "kind": "probes",
