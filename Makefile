@@ -2,10 +2,12 @@
 # make demo       the main job end to end, from a bare clone to a report
 # make test       what must pass before every commit
 #
-# Everything is installed into .venv, with the versions of constraints.txt. PYTHON=python3.13 chooses the interpreter.
+# Everything is installed into .venv, with the versions of constraints.txt. PYTHON=python3.13 chooses the interpreter,
+# WORKERS=1 runs the quick tests one after the other.
 
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
 
 .PHONY: help demo test test-slow lint bench clean
 
@@ -16,7 +18,7 @@ demo: .venv/installed-demo  ## pre-train, fine-tune and report on real reviews, 
 	$(BIN)/bertwright demo
 
 test: lint  ## lint, then every test that is quick
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest -m "not slow and not gpu" -n $(WORKERS) --dist worksteal
 
 # pytest ends with 5 where it finds no test to run.
 test-slow: .venv/installed-dev  ## the tests that take long

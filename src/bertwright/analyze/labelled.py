@@ -59,7 +59,7 @@ def read_labelled(source: LabelledFile) -> tuple[list[Labelled], list[Labelled]]
     """
     path, settings = Path(source.path), source.settings
     if source.unit not in UNITS:
-        raise UserError(f"the unit {source.unit!r}", expected=" or ".join(UNITS), advice="choose one of them")
+        raise UserError(f"there is no unit {source.unit!r}", expected=" or ".join(UNITS), advice="choose one of them")
     found: dict[str, Labelled] = {}
     if source.unit == "words":
         for example in Tag(settings).read(path):

@@ -64,7 +64,12 @@ def read_sentences(source: str | Path, words: Sequence[str] = ()) -> list[list[S
         found.setdefault(word, []).append(Sentence(word, group, text, begin, begin + len(word)))
     for word in words:
         if word not in found:
-            raise UserError(f"there is no sentence for {word!r}", advice="check the word", file=path)
+            raise UserError(
+                f"there is no sentence for {word!r}",
+                expected="a word of the table's column word",
+                advice="check the word, or add sentences",
+                file=path,
+            )
     return [_in_groups(sentences, path) for sentences in found.values()]
 
 
