@@ -275,7 +275,10 @@ def peak_megabytes() -> float:
 
 
 def operations_per_token(shape: str) -> float:
-    """Multiplications and additions of forward and backward pass per token, head at 15 % of the tokens."""
+    """Multiplications and additions of forward and backward pass per token, head at 15 % of the tokens.
+
+    Of every layer, though ours computes the last one only where something is asked.
+    """
     size = SHAPES[shape]
     width, layers = size["width"], size["layers"]
     encoder = layers * (4 * width**2 + 2 * width * size["inner_width"] + 2 * LENGTH * width)

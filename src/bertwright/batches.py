@@ -36,6 +36,8 @@ class SpecialTokens:
     """How many [SEP] stand between two segments; RoBERTa has two."""
     second: int = 1
     """segment_id of the second segment and the [SEP] after it; 0 in RoBERTa."""
+    overlap: int = 0
+    """How many tokens before one share letters with it: k-mers that overlap."""
 
     def framing(self, num_segments: int) -> int:
         """How many special tokens frame one segment, or two."""
@@ -45,7 +47,8 @@ class SpecialTokens:
     def of(cls, tokenizer: Tokenizer) -> "SpecialTokens":
         """The special tokens of a tokenizer."""
         ordinary = np.setdiff1d(np.arange(tokenizer.vocabulary_size), tokenizer.special_ids)
-        return cls(tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id, ordinary, *tokenizer.frame)
+        ids = (tokenizer.pad_id, tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id)
+        return cls(*ids, ordinary, *tokenizer.frame, overlap=tokenizer.spelling.overlap)
 
 
 # ---------------------------------------------------------------------------------------------- rows

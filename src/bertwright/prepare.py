@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from bertwright.alphabet import KINDS
 from bertwright.config import CorpusSettings, PretrainRecipe, expand
 from bertwright.corpus import Counts, Record, held_out, held_out_hash, read, word_starts
 from bertwright.corpus.files import resolve
@@ -68,7 +69,9 @@ def prepare(recipe: PretrainRecipe, progress: Progress | None = None) -> dict[st
     with StoreWriter(folder, tokenizer) as writer:
         report.tell(0)
         lengths: Counter[int] = Counter()  # tokens -> records with so many
+        other_letters = 0
         for record, encoded in _encoded(read(corpus, counts), tokenizer, corpus):
+            other_letters += _other_letters(record, tokenizer, recipe.tokenizer.other_letters)
             lengths[_add(writer, record, encoded, corpus)] += 1
             del record, encoded  # before the next one is read: they may be huge
             report.tell(counts.characters)
@@ -88,6 +91,7 @@ def prepare(recipe: PretrainRecipe, progress: Progress | None = None) -> dict[st
             "store": str(folder),
             **asdict(counts),
             "without_tokens": lengths[0],
+            "other_letters": other_letters,
             "documents": writer.num_documents,
             "held_out_documents": writer.num_held_out,
             "segments": writer.num_segments,
@@ -102,6 +106,23 @@ def prepare(recipe: PretrainRecipe, progress: Progress | None = None) -> dict[st
         "encoding": round(time.perf_counter() - middle, 3),
     }
     return result
+
+
+def _other_letters(record: Record, tokenizer: Tokenizer, policy: str) -> int:
+    """How many letters of a record are not of the alphabet.
+
+    Raises:
+        UserError: there are some, and the recipe refuses them.
+    """
+    count = sum(map(tokenizer.spelling.others, record.segments))
+    if count and policy == "refuse":
+        raise UserError(
+            f"the sequence {record.id} has {count:,} letters that are not of the alphabet {tokenizer.spelling.letters}",
+            file=record.source,
+            expected=f"only {KINDS[tokenizer.spelling.letters][0]}",
+            advice='correct the sequence, or read other letters as unknown: tokenizer.other_letters="map"',
+        )
+    return count
 
 
 class _Reporter:

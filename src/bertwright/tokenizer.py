@@ -11,6 +11,7 @@ Characters need no such machinery: a table from code points to ids encodes them 
 """
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ import numpy as np
 import tokenizers
 from tokenizers import PreTokenizedString, normalizers
 
+from bertwright.alphabet import Alphabet
 from bertwright.config import TokenizerSettings
 from bertwright.edges import CHINESE, WITHIN, WORD, edges
 from bertwright.errors import UserError
@@ -59,13 +61,19 @@ class Tokenizer:
         special_ids: ids of all special tokens, sorted.
         max_length: longest sequence that its model can take, special tokens included; None if that is open.
         hash: identifies the tokenizer: BLAKE2b of tokenizer.json's text.
-        alphabet: how text becomes symbols, for bertwright.json.
+        spelling: how text becomes symbols before all this.
     """
 
     def __init__(
-        self, text: str, kind: str, names: dict[str, str] | None = None, max_length: int | None = None
+        self,
+        text: str,
+        kind: str,
+        names: dict[str, str] | None = None,
+        max_length: int | None = None,
+        spelling: Alphabet | None = None,
     ) -> None:
         self._text = text
+        self.spelling = spelling or Alphabet()
         self._names = names or SPECIAL_TOKENS
         self._tokenizer = tokenizers.Tokenizer.from_str(text)
         self.kind, self.max_length = kind, max_length
@@ -86,8 +94,13 @@ class Tokenizer:
             self._tokens[number] = token
         self._begins, self._ends = edges(self._tokens, kind, special)
         self._table = _character_table(vocabulary, self.unk_id) if kind == "characters" else None
-        self.hash = hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
-        self.alphabet: dict[str, Any] = {"kind": kind}
+        whole = text if self.spelling.is_plain else text + json.dumps(self.spelling.described())
+        self.hash = hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()
+
+    @property
+    def alphabet(self) -> dict[str, Any]:
+        """How text becomes symbols, for bertwright.json."""
+        return {"kind": self.kind, **({} if self.spelling.is_plain else self.spelling.described())}
 
     @classmethod
     def train(cls, texts: Iterable[str], settings: TokenizerSettings, max_length: int | None = None) -> Self:
@@ -101,7 +114,9 @@ class Tokenizer:
         Raises:
             UserError: there is no text, or the vocabulary has no room for the alphabet.
         """
-        return cls(learn(texts, settings).to_str(pretty=True), settings.kind, max_length=max_length)
+        spelling = Alphabet(settings.letters, settings.kmer, settings.stride)
+        learnt = learn(map(spelling.spell, texts), settings).to_str(pretty=True)
+        return cls(learnt, settings.kind, max_length=max_length, spelling=spelling)
 
     def extended(self, texts: Iterable[str], settings: TokenizerSettings) -> "Tokenizer":
         """This tokenizer with tokens added that are frequent in texts; all ids that it has stay the same.
@@ -113,7 +128,8 @@ class Tokenizer:
         Raises:
             UserError: it is of bytes, to which no words can be added.
         """
-        return Tokenizer(extend(self._text, self.kind, texts, settings), self.kind, self._names, self.max_length)
+        text = extend(self._text, self.kind, map(self.spelling.spell, texts), settings)
+        return Tokenizer(text, self.kind, self._names, self.max_length, self.spelling)
 
     @classmethod
     def load(cls, folder: str | Path) -> Self:
@@ -146,6 +162,8 @@ class Tokenizer:
         }
         if self.max_length is not None:
             configuration["model_max_length"] = self.max_length
+        if not self.spelling.is_plain:
+            configuration["alphabet"] = self.spelling.described()
         write_json(Path(folder) / "tokenizer_config.json", configuration)
 
     def encode(self, text: str) -> np.ndarray:
@@ -164,6 +182,7 @@ class Tokenizer:
             UserError: a text holds half a surrogate pair.
         """
         with _halves_refused(texts):
+            texts = [self.spelling.spell(text) for text in texts]
             if self._table is not None:
                 return [self._encode_characters(text, self._table) for text in texts]
             encoded: list[list[np.ndarray]] = [[] for _ in texts]
@@ -181,6 +200,9 @@ class Tokenizer:
             For each text its ids, int32 [N], and the characters that each token stands for, int32 [N, 2]: the first one
             and the end. A token of bytes within a character stands for all of it.
         """
+        if not self.spelling.is_plain:  # a symbol is a token
+            spelt = zip(self.encode_batch(texts), texts, strict=True)
+            return [(ids, self.spelling.places(text)) for ids, text in spelt]
         with _halves_refused(texts):
             if self._table is not None:
                 ids = [self._encode_characters(text, self._table) for text in texts]
@@ -215,7 +237,8 @@ class Tokenizer:
 
         wordpiece: those without "##". symbols: all. characters: all but letters and digits (with the marks on them)
         after such; every Chinese character is a word. bpe: by the same rule, applied to the first character of a token
-        and the last one of the token before; a token that begins within a character goes on with a word.
+        and the last one of the token before; a token that begins within a character goes on with a word. Of an alphabet
+        of DNA or the like every symbol is one.
 
         Args:
             ids: [N].
@@ -224,6 +247,8 @@ class Tokenizer:
             bool [N].
         """
         ids = np.asarray(ids)
+        if not self.spelling.is_plain:
+            return np.ones(len(ids), dtype=bool)
         begins = self._begins[ids]
         continues = begins == WITHIN
         continues[1:] |= (begins[1:] == WORD) & (self._ends[ids[:-1]] == WORD)

@@ -6,17 +6,18 @@ from typing import Any
 
 import tokenizers
 
+from bertwright.alphabet import Alphabet
 from bertwright.errors import UserError
 from bertwright.run import read_json
 from bertwright.vocabulary import CONTINUATION, ROBERTA_TOKENS, SPACE, SPECIAL_TOKENS
 
 
-def read_folder(folder: Path) -> tuple[str, str, dict[str, str], int | None]:
+def read_folder(folder: Path) -> tuple[str, str, dict[str, str], int | None, Alphabet | None]:
     """The tokenizer of a folder.
 
     Returns:
         Its tokenizer.json, without truncation and padding; its kind; the names of the special tokens by their role; and
-        the longest sequence that its model can take, or None.
+        the longest sequence that its model can take, or None; and how text is spelt before, or None.
 
     Raises:
         UserError: the files are missing or damaged, of a kind that is not supported, or there are no special tokens for
@@ -42,7 +43,7 @@ def read_folder(folder: Path) -> tuple[str, str, dict[str, str], int | None]:
         loaded.no_truncation()  # texts would be cut without a word
         loaded.no_padding()
         text = loaded.to_str(pretty=True)
-    names, max_length = _configuration(folder, loaded)
+    names, max_length, spelling = _configuration(folder, loaded)
     absent = [name for name in names.values() if loaded.token_to_id(name) is None]
     if absent:
         raise UserError(
@@ -51,7 +52,7 @@ def read_folder(folder: Path) -> tuple[str, str, dict[str, str], int | None]:
             expected="tokens for padding, unknown, beginning, end and mask",
             advice="take the tokenizer of a BERT model",
         )
-    return text, _kind(specification, file), names, max_length
+    return text, _kind(specification, file), names, max_length, spelling
 
 
 def _kind(specification: dict[str, Any], file: Path) -> str:
@@ -76,8 +77,8 @@ def _kind(specification: dict[str, Any], file: Path) -> str:
     )
 
 
-def _configuration(folder: Path, tokenizer: tokenizers.Tokenizer) -> tuple[dict[str, str], int | None]:
-    """Names of the special tokens and the longest sequence.
+def _configuration(folder: Path, tokenizer: tokenizers.Tokenizer) -> tuple[dict[str, str], int | None, Alphabet | None]:
+    """Names of the special tokens, the longest sequence, and the alphabet.
 
     They stand in tokenizer_config.json or special_tokens_map.json, where these are there; else the vocabulary tells
     whether the names are BERT's or RoBERTa's.
@@ -92,8 +93,9 @@ def _configuration(folder: Path, tokenizer: tokenizers.Tokenizer) -> tuple[dict[
         given = configuration.get(f"{role}_token") or name
         names[role] = given["content"] if isinstance(given, dict) else given
     max_length = configuration.get("model_max_length")
+    spelling = Alphabet(**configuration["alphabet"]) if "alphabet" in configuration else None
     # transformers writes 1e30 where it knows no limit
-    return names, int(max_length) if max_length is not None and max_length < 1e9 else None
+    return names, int(max_length) if max_length is not None and max_length < 1e9 else None, spelling
 
 
 def _of_vocabulary(file: Path, configuration: Path) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 
 from bertwright.batches import IGNORED, Rows, SpecialTokens, pack
 from bertwright.config import ObjectiveSettings
-from bertwright.objectives.masking import LONGEST_SPAN, LONGEST_WORD, mask_tokens, span_origins, word_numbers
+from bertwright.objectives.masking import LONGER, LONGEST_SPAN, LONGEST_WORD, mask_tokens, span_origins, word_numbers
 
 SPECIAL = SpecialTokens(pad=0, cls=2, sep=3, mask=4, ordinary=np.arange(5, 8000))
 
@@ -152,7 +152,7 @@ def test_no_span_reaches_from_one_segment_into_the_other() -> None:
     begins = np.ones(30, dtype=bool)
     numbers = word_numbers([begins, begins])
     draws = np.arange(4000)[:, None] * np.ones(len(numbers), dtype=np.int64)
-    origin = span_origins(draws, np.broadcast_to(numbers, draws.shape), 0.3, seed=1)
+    origin = span_origins(draws, np.broadcast_to(numbers, draws.shape), 0.3, tuple(LONGER), seed=1)
     last, first = origin[:, 30], origin[:, 32]
     assert not ((last >= 0) & (last == first)).any()
     assert abs((first >= 0).mean() - 0.3) < 0.03, "the beginning of the second is masked as often as the rest"

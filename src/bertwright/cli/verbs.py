@@ -100,6 +100,8 @@ def prepare(
     with stages() as (_, progress):
         result = run_prepare(loaded, progress=progress.counter)
     print_page(result["page"])
+    if result["other_letters"]:
+        say(f"{result['other_letters']:,} letters are not of the alphabet, and are read as any of it", "yellow")
     say(f"the store is in {loaded.store}")
     print_json(result, as_json)
 

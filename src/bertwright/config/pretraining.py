@@ -12,9 +12,12 @@ class CorpusSettings(Settings):
 
     files: list[str]
     """Files, folders or glob patterns; $VARIABLES are expanded; .gz, .xz and .zst are read as they are."""
-    reader: Literal["documents", "sentences", "lines", "table", "symbols"] = "lines"
+    reader: Literal["documents", "sentences", "lines", "table", "symbols", "fasta"] = "lines"
     """documents: a document a file. sentences: a sentence a line, a blank line between documents. lines: a document a
-    line. table: csv, tsv or jsonl with named columns. symbols: a sequence a line, symbols separated by spaces."""
+    line. table: csv, tsv or jsonl with named columns. symbols: a sequence a line, symbols separated by spaces. fasta:
+    a sequence for each header."""
+    strands: Literal["given", "both"] = "given"
+    """fasta: both reads the reverse complement of each sequence, too; the two stay on one side of the split."""
     text_column: str = "text"
     """table: the column that holds the text."""
     id_column: str | None = None
@@ -60,6 +63,15 @@ class TokenizerSettings(Settings):
     kind: Literal["wordpiece", "bpe", "characters", "symbols"] = "wordpiece"
     """wordpiece: BERT's, Chinese characters kept apart. bpe: over bytes, nothing is unknown. characters: one token a
     character. symbols: one token for every run without spaces."""
+    letters: Literal["any", "dna", "protein"] = "any"
+    """dna, protein: in upper case, other letters than A, C, G, T or the twenty amino acids as N or X; each letter is a
+    word. For kind = "characters", or "symbols" with kmer."""
+    other_letters: Literal["map", "refuse"] = "map"
+    """Letters that are not of the alphabet: map counts them and reads them as N or X, refuse ends with the sequence."""
+    kmer: int = Field(default=1, ge=1, le=12)
+    """Letters of a symbol, for kind = "symbols" (k-mers). 1: symbols are separated by spaces."""
+    stride: int = Field(default=1, ge=1)
+    """Letters from one k-mer to the next: from 1 (overlapping) to kmer (disjoint)."""
     vocabulary_size: int = Field(default=8192, ge=16)
     """Tokens at most, special ones included."""
     lowercase: bool = True
@@ -80,6 +92,15 @@ class TokenizerSettings(Settings):
         if isinstance(values, dict) and values.get("kind", "wordpiece") != "wordpiece":
             values = {"lowercase": False, **values}
         return values
+
+    @model_validator(mode="after")
+    def _check_alphabet(self) -> Self:
+        wanted = "symbols" if self.kmer > 1 else "characters"
+        if (self.letters != "any" or self.kmer > 1) and self.kind != wanted:
+            raise ValueError(f'letters = "{self.letters}" with kmer = {self.kmer} needs kind = "{wanted}"')
+        if self.stride > self.kmer:
+            raise ValueError(f"stride = {self.stride} leaves letters out between k-mers of {self.kmer}")
+        return self
 
 
 class ObjectiveSettings(Settings):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from bertwright.config import CorpusSettings
-from bertwright.corpus import clean, files, symbols, table, text
+from bertwright.corpus import clean, fasta, files, symbols, table, text
 from bertwright.corpus.record import Counts, Record
 from bertwright.corpus.table import Row
 from bertwright.corpus.words import word_starts
@@ -23,6 +23,7 @@ READERS: dict[str, Callable[[Path, CorpusSettings], Iterator[Record]]] = {
     "lines": text.lines,
     "table": table.table,
     "symbols": symbols.symbols,
+    "fasta": fasta.fasta,
 }
 """How a file becomes records; their segments are neither normalised nor compared yet."""
 

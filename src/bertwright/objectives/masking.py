@@ -42,8 +42,10 @@ def mask_tokens(rows: Rows, settings: ObjectiveSettings, special: SpecialTokens,
     draw = np.zeros(ids.shape, dtype=np.int64)
     real = rows.sequence_ids > 0
     draw[real] = rows.sample_ids[rows.sequence_ids[real] - 1]
-    if settings.unit == "span":
-        origin = span_origins(draw, rows.unit_ids, settings.masking_rate, seed=seed)
+    if settings.unit == "span" or special.overlap:
+        longer = tuple(LONGER) if settings.unit == "span" else (1.0,)
+        longer = (1.0,) * special.overlap + longer  # every token that shares a chosen letter
+        origin = span_origins(draw, rows.unit_ids, settings.masking_rate, longer, seed=seed)
         drawn, kind = origin >= 0, uniforms(seed, KIND, draw, origin + 1)
     else:
         drawn = uniforms(seed, CHOICE, draw, rows.unit_ids) < settings.masking_rate
@@ -56,7 +58,9 @@ def mask_tokens(rows: Rows, settings: ObjectiveSettings, special: SpecialTokens,
     return with_labels(rows, corrupted, np.where(chosen, ids, IGNORED).astype(ids.dtype))
 
 
-def span_origins(draw: np.ndarray, unit: np.ndarray, rate: float, *, seed: int) -> np.ndarray:
+def span_origins(
+    draw: np.ndarray, unit: np.ndarray, rate: float, longer: tuple[float, ...], *, seed: int
+) -> np.ndarray:
     """Which span covers a token.
 
     A span may begin at every word, all with the same probability: the one with which a word is covered by none of the
@@ -67,28 +71,29 @@ def span_origins(draw: np.ndarray, unit: np.ndarray, rate: float, *, seed: int) 
         draw: [B, L], number of the draw that each token is of.
         unit: [B, L], number of each token's word.
         rate: share of the words to cover.
+        longer: share of the spans with more than 0, 1, 2, ... words.
         seed: of the run.
 
     Returns:
         [B, L], a number of the span in its draw (of the last one that began, if there are several), or -1.
     """
-    probability = _span_probability(rate)
+    probability = _span_probability(rate, longer)
     origin = np.full(unit.shape, -1, dtype=np.int64)
-    for back in reversed(range(LONGEST_SPAN)):
-        begin = unit.astype(np.int64) - back + LONGEST_SPAN
+    for back in reversed(range(len(longer))):
+        begin = unit.astype(np.int64) - back + len(longer)
         begins = uniforms(seed, CHOICE, draw, begin) < probability
-        reaches = begins & (uniforms(seed, EXTENT, draw, begin) < LONGER[back])
+        reaches = begins & (uniforms(seed, EXTENT, draw, begin) < longer[back])
         origin[reaches] = begin[reaches]
     return origin
 
 
 @functools.cache
-def _span_probability(rate: float) -> float:
+def _span_probability(rate: float, longer: tuple[float, ...]) -> float:
     """The probability of a span at a word with which a word is covered with probability `rate`, by bisection."""
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2
-        covered = 1 - np.prod(1 - middle * LONGER)
+        covered = 1 - np.prod(1 - middle * np.array(longer))
         low, high = (middle, high) if covered < rate else (low, middle)
     return low
 

@@ -1,0 +1,170 @@
+"""Alphabets: letters and k-mers, the places they stand for, kept with the tokenizer; masked letters leak nowhere."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bertwright.alphabet import Alphabet
+from bertwright.batches import IGNORED, SpecialTokens, pack
+from bertwright.checkpoint import load_checkpoint
+from bertwright.config import ObjectiveSettings, TokenizerSettings
+from bertwright.errors import UserError
+from bertwright.objectives.masking import mask_tokens
+from bertwright.prepare import prepare
+from bertwright.pretrain import pretrain
+from bertwright.store import Store
+from bertwright.tokenizer import Tokenizer
+from helpers import SMALL_MODEL, SMALL_TRAINING, small_recipe
+
+DNA = "".join(np.random.default_rng(0).choice(list("ACGT"), 4000))
+
+
+def settings(**more: Any) -> TokenizerSettings:
+    return TokenizerSettings.model_validate({"minimum_frequency": 1, **more})
+
+
+def test_letters() -> None:
+    dna, protein = Alphabet("dna"), Alphabet("protein")
+    assert dna.spell("acgt uNRé\nA") == "ACGTTNNNA"
+    assert dna.others("acgt uNRé\nA") == 3  # U, R and é; N is the letter for any
+    assert protein.spell("mkU*bx") == "MKXXXX"
+    assert protein.others("mkU*bx") == 3
+    assert Alphabet().spell(" as it is ") == " as it is "
+    assert Alphabet().others("anything") == 0
+
+
+def test_kmers() -> None:
+    assert Alphabet("dna", 3, 1).spell("ACGTA") == "ACG CGT GTA"
+    assert Alphabet("dna", 3, 3).spell("ACGTACG") == "ACG TAC G"
+    assert Alphabet("dna", 3, 2).spell("ACGTAC") == "ACG GTA AC"
+    assert Alphabet("dna", 3, 1).spell("AC") == "AC"
+    assert Alphabet("dna", 3, 1).spell("") == ""
+    assert [Alphabet("dna", 6, stride).overlap for stride in (1, 2, 3, 4, 6)] == [5, 2, 1, 1, 0]
+
+
+@given(
+    text=st.text(alphabet="ACGTacgtnRU \né", max_size=40),
+    k=st.integers(1, 6),
+    stride=st.integers(1, 6),
+)
+def test_places_are_those_of_the_symbols(text: str, k: int, stride: int) -> None:
+    alphabet = Alphabet("dna", k, min(k, stride))
+    spelt = alphabet.spell(text)
+    symbols = spelt.split() if k > 1 else list(spelt)
+    places = alphabet.places(text)
+    assert len(places) == len(symbols)
+    for (begin, end), symbol in zip(places, symbols, strict=True):
+        assert Alphabet("dna").spell(text[begin:end]) == symbol
+    written = {place for place, letter in enumerate(text) if not letter.isspace()}
+    assert {place for begin, end in places for place in range(begin, end)} >= written
+
+
+@pytest.mark.parametrize(
+    "more", [{"kind": "characters", "letters": "dna"}, {"kind": "symbols", "letters": "dna", "kmer": 3}]
+)
+def test_a_tokenizer_keeps_its_alphabet(tmp_path: Path, more: dict[str, Any]) -> None:
+    tokenizer = Tokenizer.train([DNA], settings(**more))
+    tokenizer.save(tmp_path)
+    loaded = Tokenizer.load(tmp_path)
+    assert loaded.hash == tokenizer.hash
+    assert loaded.spelling == tokenizer.spelling
+    assert loaded.alphabet == {"kind": more["kind"], "letters": "dna", "length": more.get("kmer", 1), "stride": 1}
+    text = "acg\ntaCGNNtac"
+    ids, places = loaded.encode_batch_with_offsets([text])[0]
+    np.testing.assert_array_equal(ids, loaded.encode("ACGTACGNNTAC"))
+    assert len(ids) == len(places) == 12 - more.get("kmer", 1) + 1
+    assert loaded.begins_word(ids).all()
+    assert Tokenizer.train([DNA], settings(kind=more["kind"], kmer=more.get("kmer", 1))).hash != tokenizer.hash
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"kind": "wordpiece", "letters": "dna"}, 'needs kind = "characters"'),
+        ({"kind": "characters", "letters": "dna", "kmer": 3}, 'needs kind = "symbols"'),
+        ({"kind": "symbols", "kmer": 3, "stride": 4}, "leaves letters out"),
+    ],
+)
+def test_settings_that_do_not_fit(values: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        settings(**values)
+
+
+# ---------------------------------------------------------------------------------------------- masking
+
+
+@pytest.mark.parametrize("unit", ["token", "span"])
+@pytest.mark.parametrize(("k", "stride"), [(3, 1), (6, 1), (6, 2)])
+def test_a_masked_letter_is_in_no_visible_token(unit: str, k: int, stride: int) -> None:
+    tokenizer = Tokenizer.train([DNA], settings(kind="symbols", letters="dna", kmer=k, stride=stride))
+    special = SpecialTokens.of(tokenizer)
+    assert special.overlap == Alphabet("dna", k, stride).overlap
+    ids, places = tokenizer.encode_batch_with_offsets([DNA])[0]
+    begins = np.array_split(np.arange(len(ids)), len(ids) // 100)
+    rows = pack([(ids[each],) for each in begins], special, length=128, share_rows=False)
+    masked = mask_tokens(rows, ObjectiveSettings(unit=unit, mask_share=1.0, random_share=0.0), special, seed=1)  # pyright: ignore
+    asked = visible = hidden = 0
+    for number, each in enumerate(begins):
+        row = int(rows.sequence_starts[number] // 128)
+        labels = masked.labels[row, 1 : 1 + len(each)]
+        chosen = labels != IGNORED
+        letters = places[each]
+        seen = {place for begin, end in letters[~chosen] for place in range(begin, end)}
+        # Every run of chosen tokens hides a letter from all that is visible, unless the sequence's edge cuts it.
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], chosen, [0]])))
+        for begin, end in edges.reshape(-1, 2):
+            if begin > 0 and end < len(each):
+                run = {place for first, last in letters[begin:end] for place in range(first, last)}
+                hidden += bool(run - seen)
+                visible += not run - seen
+        asked += int(chosen.sum())
+    assert visible == 0
+    assert hidden > 20
+    assert abs(asked / len(ids) - 0.15) < 0.03
+
+
+def test_without_overlap_nothing_changes() -> None:
+    tokenizer = Tokenizer.train([DNA], settings(kind="symbols", letters="dna", kmer=3, stride=3))
+    assert SpecialTokens.of(tokenizer).overlap == 0
+
+
+# ---------------------------------------------------------------------------------------------- the whole way
+
+
+def test_from_fasta_to_a_checkpoint(tmp_path: Path) -> None:
+    lines = [f">{number}\n{DNA[100 * number : 100 * number + 100].lower()}\nRN" for number in range(40)]
+    (tmp_path / "some.fa").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    recipe = small_recipe(
+        tmp_path,
+        corpus={"files": [str(tmp_path / "some.fa")], "reader": "fasta", "strands": "both", "held_out": 0.2},
+        tokenizer={"kind": "symbols", "letters": "dna", "kmer": 4},
+        model=SMALL_MODEL,
+        train={**SMALL_TRAINING, "steps": 2},
+    ).model_copy(update={"store": str(tmp_path / "dna")})
+    result = prepare(recipe)
+    assert result["other_letters"] == 80  # an R of each strand, read as N
+    assert result["segments"] == 80
+    pretrain(recipe)
+    checkpoint = load_checkpoint(Path(recipe.run) / "best")
+    assert checkpoint.tokenizer.spelling == Alphabet("dna", 4, 1)
+    facts = json.loads((Path(recipe.run) / "best" / "bertwright.json").read_text(encoding="utf-8"))
+    assert facts["alphabet"] == {"kind": "symbols", "letters": "dna", "length": 4, "stride": 1}
+    np.testing.assert_array_equal(checkpoint.tokenizer.encode("acgtac"), checkpoint.tokenizer.encode("ACGTAC"))
+    assert Store.open(tmp_path / "dna").tokenizer().spelling == Alphabet("dna", 4, 1)
+
+
+def test_other_letters_can_be_refused(tmp_path: Path) -> None:
+    (tmp_path / "some.fa").write_text(">good\nACGT\n>bad\nACRT\n", encoding="utf-8")
+    recipe = small_recipe(
+        tmp_path,
+        corpus={"files": [str(tmp_path / "some.fa")], "reader": "fasta", "held_out": 0.0},
+        tokenizer={"kind": "characters", "letters": "dna", "other_letters": "refuse", "minimum_frequency": 1},
+    ).model_copy(update={"store": str(tmp_path / "dna")})
+    with pytest.raises(UserError, match="the sequence bad has 1 letters that are not of the alphabet dna"):
+        prepare(recipe)
+    assert not (tmp_path / "dna").exists()
