@@ -22,7 +22,7 @@ from bertwright.processes import Processes, join
 from bertwright.recipe import dump_recipe, load_recipe
 from bertwright.run import Run
 from bertwright.samples import permute
-from bertwright.start import UsedVocabulary
+from bertwright.start import TABLE, UsedVocabulary
 from bertwright.tasks import TASKS
 from bertwright.tasks.task import Example, Task, compute, lay_out, num_windowed
 from bertwright.train import (
@@ -150,6 +150,8 @@ def _model(recipe: FinetuneRecipe, data: "Examples", start: Checkpoint) -> tuple
     if start.facts.get("task") != recipe.task or (start.labels or []) != task.labels:
         weights = {name: weight for name, weight in start.weights.items() if not name.startswith("classifier")}
         start = replace(start, weights=weights)
+    if recipe.start.weights == "reembedded":
+        start = replace(start, weights={name: weight for name, weight in start.weights.items() if name != TABLE})
     return model, load_weights(model, start)
 
 

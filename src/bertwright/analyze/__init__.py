@@ -1,6 +1,7 @@
 """Measurements of models: each analysis is a function that returns a result, and keeps it as JSON for the report."""
 
 from bertwright.analyze.context import context
+from bertwright.analyze.domains import domains
 from bertwright.analyze.embeddings import embeddings
 from bertwright.analyze.initialization import initialization
 from bertwright.analyze.labelled import LabelledFile
@@ -8,4 +9,4 @@ from bertwright.analyze.probes import probes
 from bertwright.analyze.similarity import similarity
 from bertwright.analyze.sizes import sizes
 
-__all__ = ["LabelledFile", "context", "embeddings", "initialization", "probes", "similarity", "sizes"]
+__all__ = ["LabelledFile", "context", "domains", "embeddings", "initialization", "probes", "similarity", "sizes"]

@@ -134,7 +134,8 @@ def cbow(store: Store, width: int) -> np.ndarray:
         _Sentences(store), vector_size=width, window=WINDOW, min_count=1, sg=0, epochs=EPOCHS, seed=SEED, workers=1
     )
     table = np.zeros((store.tokenizer().vocabulary_size, width), dtype=np.float32)
-    table[[int(token) for token in model.wv.index_to_key]] = model.wv.vectors
+    tokens: list[Any] = model.wv.index_to_key
+    table[[int(token) for token in tokens]] = model.wv.vectors
     return table
 
 

@@ -145,7 +145,7 @@ def nearest(
     values = units @ vector / np.linalg.norm(vector)
     found: dict[str, float] = {}
     for number in np.argsort(-values):
-        token = tokens[number]
+        token = tokens[int(number)]
         if any(map(str.isalnum, token)) and token.lower() not in left_out:
             found.setdefault(token, round(float(values[number]), 4))
         if len(found) == NEIGHBOURS:

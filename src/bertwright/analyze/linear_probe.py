@@ -47,7 +47,7 @@ def probe(train: np.ndarray, labels: Sequence[str], test: np.ndarray, truth: Seq
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)  # a probe is stopped early on purpose
         model.fit((train - mean) / deviation, list(labels))
-    return float((model.predict((test - mean) / deviation) == np.array(truth)).mean())
+    return float(np.mean(model.predict((test - mean) / deviation) == np.array(truth)))
 
 
 def control_labels(words: Sequence[str], labels: Sequence[str], seed: int = 1) -> dict[str, str]:

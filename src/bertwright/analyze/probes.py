@@ -188,5 +188,5 @@ def learning_order(cells: Sequence[Mapping[str, Any]], often: Mapping[str, float
         steps[label] = cells[first]["step"] if first < len(cells) else None
     never = 2 * cells[-1]["step"]
     order = [steps[label] or never for label in often]
-    rank = float(spearmanr(order, [-often[label] for label in often])[0]) if len(set(order)) > 1 else None
+    rank = float(np.asarray(spearmanr(order, [-often[label] for label in often]))[0]) if len(set(order)) > 1 else None
     return {"steps": steps, "spearman": rank}

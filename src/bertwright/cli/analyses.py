@@ -1,5 +1,6 @@
 """The commands below `bertwright analyze`."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -19,6 +20,20 @@ Sentences = Annotated[
     ),
 ]
 Words = Annotated[list[str] | None, typer.Option("--word", help="Of the table's words only this one; may be repeated.")]
+
+
+def _named(given: str, known: Iterable[str]) -> tuple[str, str]:
+    """NAME=CHECKPOINT in its two parts."""
+    from bertwright.errors import UserError
+
+    name, _, checkpoint = given.partition("=")
+    if name not in known or not checkpoint:
+        raise UserError(
+            f"{given!r} names no encoder of a data set",
+            expected=f"NAME=CHECKPOINT, where NAME is one of {', '.join(known)}",
+            advice="the name is that of the recipe's file, without .toml",
+        )
+    return name, checkpoint
 
 
 @analyze.command()
@@ -49,6 +64,37 @@ def initialization(
             f"{task['name']:>24}  {task['metric']} {best['pretrained']:.4f} pre-trained, {best['random']:.4f} from "
             f"scratch; lower loss in {judged['lower_in_epochs']} of {epochs} epochs"
         )
+    draw_report(run)
+    print_json(result, as_json)
+
+
+@analyze.command()
+@guard
+def domains(
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Of finetune, one for each data set.")],
+    own: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=CHECKPOINT", help="An encoder of the alphabet itself, for the recipe of this name."),
+    ] = None,
+    seeds: Annotated[list[int] | None, typer.Option("--seed", help="Again for each seed; by default 1 to 5.")] = None,
+    run: Annotated[str, typer.Option(help="Folder for what is measured.")] = "runs/domains",
+    as_json: Json = False,
+) -> None:
+    """Does a BERT that has read only English help with DNA, proteins or music? (slides 73 to 75)."""
+    from bertwright.analyze import domains as run_domains
+    from bertwright.config import FinetuneRecipe
+    from bertwright.recipe import load_recipe
+
+    loaded = {Path(recipe).stem: load_recipe(FinetuneRecipe, recipe) for recipe in recipes}
+    encoders = dict(_named(each, loaded) for each in own or [])
+    with stages() as (announce, progress):
+        options = {"own": encoders, "seeds": seeds or [1, 2, 3, 4, 5], "say": announce, "progress": progress.steps}
+        result = run_domains(loaded, Path(run), **options)
+    for each in result["sets"]:
+        for start, found in each["starts"].items():
+            mean = sum(found["scores"]) / len(found["scores"])
+            p = "" if found["p"] is None else f"  p {found['p']:.3f}"
+            say(f"{each['name']:>24}  {start:>10}  {each['metric']} {mean:.4f}{p}")
     draw_report(run)
     print_json(result, as_json)
 

@@ -150,6 +150,23 @@ CHINESE: dict[str, str] = {
     "given back": "复述",
     "guessed when masked": "猜出",
     "learnt at step": "学会的步数",
+    # Domains
+    "Does English help elsewhere?": "英语对别处有帮助吗？",
+    "pre-trained on the alphabet": "在这种字母上预训练",
+    "text encoder": "文本编码器",
+    "text encoder, word embeddings drawn anew": "文本编码器，词嵌入重新随机",
+    "all drawn anew": "全部重新随机",
+    "A text encoder is fine-tuned on sequences whose symbols are renamed to words, drawn once for each of {seeds} "
+    "seeds; for {name}: {example}.": (
+        "文本编码器在符号被改名为单词的序列上微调，每个种子抽一次名字，共 {seeds} 个种子；以 {name} 为例：{example}。"
+    ),
+    "Published (slide 75): other data sets, or other splits, and BERT-base.": (
+        "已发表（第 75 页）：数据集或划分不同，模型是 BERT-base。"
+    ),
+    "Here the linear model wins: {linear} against {text}.": "这里线性模型赢了：{linear} 对 {text}。",
+    "Test score × 100, mean ± deviation over seeds; p of a paired t-test against the text encoder.": (
+        "测试分数 × 100，各种子的平均 ± 标准差；p 来自与文本编码器的配对 t 检验。"
+    ),
     # Sizes
     "Sizes": "规模",
     "Parameters computed from the published shapes, word embeddings included. The first figure is to scale: what "

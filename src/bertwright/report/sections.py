@@ -14,6 +14,7 @@ from bertwright.report.comparison import comparison_sections, contenders, demo_r
 from bertwright.report.competition import competition_headline, competition_result, competition_sections
 from bertwright.report.context import context_sections
 from bertwright.report.data_page import data_sections
+from bertwright.report.domains import domain_sections
 from bertwright.report.embeddings import embedding_sections
 from bertwright.report.initialization import initialization_sections
 from bertwright.report.numbers import (
@@ -35,7 +36,7 @@ from bertwright.report.sizes import size_sections
 from bertwright.report.sources import Source
 
 DRAWN = {"data", "pretrain", "start", "finetune", "fill", "answer", "demo", "compete"}
-DRAWN |= {"initialization", "sizes", "similarity", "embeddings", "context", "probes"}
+DRAWN |= {"initialization", "sizes", "similarity", "embeddings", "context", "probes", "domains"}
 """Names of the results that a section draws; the others are shown as they are."""
 
 MAX_OTHER = 100_000
@@ -246,6 +247,7 @@ SECTIONS: tuple[Callable[[list[Source], Say], list[Section]], ...] = (
     comparison_sections,
     competition_sections,
     initialization_sections,
+    domain_sections,
     size_sections,
     similarity_sections,
     embedding_sections,

@@ -1,0 +1,229 @@
+"""Does a BERT that has read only English help with DNA?
+
+After Kao and Lee (2021; the lecture's slides 73 to 75). Each symbol is renamed to an ordinary word of the encoder's
+vocabulary, drawn once for each seed: A G A C becomes "we she we he", and the text encoder is fine-tuned on such texts.
+Beside it: the same with its word embeddings drawn anew, with everything drawn anew, an encoder that was pre-trained on
+the alphabet itself, and a linear model on n-grams and positions, which often wins.
+"""
+
+import json
+import shutil
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertwright.analyze.linear_sequences import linear_score
+from bertwright.checkpoint import load_checkpoint
+from bertwright.config import FinetuneRecipe, expand
+from bertwright.corpus import read_rows
+from bertwright.download import checkpoint_folder
+from bertwright.errors import UserError
+from bertwright.finetune import finetune
+from bertwright.recipe import parse
+from bertwright.run import Run, read_json, write_json, write_text
+from bertwright.tokenizer import Tokenizer
+from bertwright.train import Progress
+from bertwright.vocabulary import CONTINUATION, SPACE
+
+STARTS = ("text", "reembedded", "random")
+"""The text encoder as it is, with new word embeddings, and with new weights throughout."""
+
+OWN, LINEAR = "own", "linear"
+
+SHORTEST = 2
+"""Letters of a word that a symbol is renamed to, at least."""
+
+SIDES = ("train", "development", "test")
+
+
+def domains(
+    recipes: Mapping[str, FinetuneRecipe],
+    folder: Path,
+    *,
+    own: Mapping[str, str] | None = None,
+    seeds: Sequence[int] = (1, 2, 3, 4, 5),
+    say: Callable[[str], None] = lambda _: None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Fine-tune every recipe from every start; what was stopped goes on with the next training.
+
+    Args:
+        recipes: name of a data set -> how the text encoder is fine-tuned on it (`classify`, with a class or a number);
+            its data are sequences, of letters or of symbols separated by spaces, with all their files in tables.
+        folder: for renamed data, the trainings, a JSON file for each, and results/domains.json.
+        own: name of a data set -> a checkpoint that was pre-trained on its alphabet.
+        seeds: of the renaming and of the trainings.
+        say: told what happens now.
+        progress: told after every step.
+
+    Returns:
+        {"kind", "seeds", "sets"}; a set has "name", "metric", "examples", "symbols" (how many), "example" (of the first
+        renaming) and "starts": of each its "scores" on the test examples, by seed, its "curves" of development scores,
+        [step, score] by seed, and "p" of the difference to the text encoder (see `paired_test`). The linear model has
+        one score.
+
+    Raises:
+        UserError: a recipe is not of this kind, or its data or checkpoints are missing or damaged.
+        Interrupted: Ctrl-C or SIGTERM came; the training that went on was saved first.
+    """
+    sets = []
+    for name, recipe in recipes.items():
+        _check(name, recipe)
+        starts: dict[str, dict[str, Any]] = {}
+        examples: dict[str, int] = {}
+        metric = ""
+        for start in (*STARTS, *([OWN] if name in (own or {}) else [])):
+            cells = []
+            for seed in seeds:
+                path = folder / "cells" / f"{name}-{start}-seed{seed}.json"
+                if not path.exists():
+                    say(f"{name}, {start}, seed {seed}")
+                    run = folder / "runs" / path.stem
+                    settings = _recipe(recipe, name, start, seed, folder, run, (own or {}).get(name))
+                    write_json(path, _train(settings, progress))
+                    shutil.rmtree(run)
+                cells.append(read_json(path))
+            starts[start] = {key + "s": [cell[key] for cell in cells] for key in ("score", "curve")}
+            examples, metric = cells[0]["examples"], cells[0]["metric"]
+        path = folder / "cells" / f"{name}-{LINEAR}.json"
+        if not path.exists():
+            say(f"{name}, linear model")
+            write_json(path, {"score": linear_score(*_sides(recipe), number=recipe.data.label_kind == "number")})
+        starts[LINEAR] = {"scores": [read_json(path)["score"]], "curves": []}
+        for start, found in starts.items():
+            found["p"] = paired_test(starts["text"]["scores"], found["scores"]) if start != "text" else None
+        table = read_json(_renamed(recipe, name, seeds[0], folder) / "table.json")
+        shown = {"symbols": len(table), "example": dict(list(table.items())[:8])}
+        sets.append({"name": name, "metric": metric, "examples": examples, **shown, "starts": starts})
+    result = {"kind": "domains", "seeds": list(seeds), "sets": sets}
+    write_json(folder / "results" / "domains.json", result)
+    return result
+
+
+def _check(name: str, recipe: FinetuneRecipe) -> None:
+    if recipe.task != "classify" or recipe.data.label_kind == "classes" or recipe.data.test is None:
+        raise UserError(
+            f"the recipe {name} is of the task {recipe.task}, labels {recipe.data.label_kind}",
+            expected="classify, with a class or a number for each sequence, and a test file",
+            advice="see docs/analyses.md",
+        )
+
+
+def paired_test(one: Sequence[float], other: Sequence[float]) -> float | None:
+    """The p of a paired t-test of two lists of scores; None where they are no pairs, or all differences are equal."""
+    from scipy.stats import ttest_rel
+
+    if len(one) < 2 or len(one) != len(other) or statistics.pstdev(np.subtract(one, other).tolist()) < 1e-12:
+        return None
+    return float(np.asarray(ttest_rel(one, other))[1])
+
+
+# ---------------------------------------------------------------------------------------------- renaming
+
+
+def symbols_of(text: str) -> list[str]:
+    """The symbols of a sequence: what stands between its spaces, or its letters where there are none."""
+    parts = text.split()
+    return parts if len(parts) > 1 else list(text.strip())
+
+
+def renaming(symbols: Sequence[str], tokenizer: Tokenizer, seed: int) -> dict[str, str]:
+    """A different ordinary word of the vocabulary for each symbol, drawn with the seed.
+
+    Words of letters only, that are one token by themselves and no piece of a word.
+
+    Raises:
+        UserError: the vocabulary has fewer of them than there are symbols.
+    """
+    ids = np.setdiff1d(np.arange(tokenizer.vocabulary_size), tokenizer.special_ids)
+    words = [token.removeprefix(SPACE) for token in tokenizer.tokens(ids) if not token.startswith(CONTINUATION)]
+    words = sorted({word for word in words if len(word) >= SHORTEST and word.isalpha()})
+    chosen = [words[number] for number in np.random.default_rng(seed).permutation(len(words))]
+    single = (word for word in chosen if len(tokenizer.encode(word)) == 1)
+    table = dict(zip(symbols, single, strict=False))
+    if len(table) < len(symbols):
+        raise UserError(
+            f"there are {len(symbols)} symbols, but the vocabulary has {len(table)} words",
+            expected="a word for each symbol",
+            advice="take an encoder with a larger vocabulary",
+        )
+    return table
+
+
+def _renamed(recipe: FinetuneRecipe, name: str, seed: int, folder: Path) -> Path:
+    """The data set's tables with every symbol renamed, in a folder, and table.json."""
+    target = folder / "data" / f"{name}-seed{seed}"
+    if not (target / "table.json").exists():
+        tokenizer = load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)), weights=False).tokenizer
+        rows = {side: _rows(recipe, side) for side in SIDES if getattr(recipe.data, side)}
+        symbols = sorted({symbol for pairs in rows.values() for text, _ in pairs for symbol in symbols_of(text)})
+        table = renaming(symbols, tokenizer, seed)
+        for side, pairs in rows.items():
+            lines = [
+                json.dumps({"text": " ".join(table[symbol] for symbol in symbols_of(text)), "label": label})
+                for text, label in pairs
+            ]
+            write_text(target / f"{side}.jsonl", "\n".join(lines) + "\n")
+        write_json(target / "table.json", table)
+    return target
+
+
+def _rows(recipe: FinetuneRecipe, side: str) -> list[tuple[str, str]]:
+    """Texts and labels of a file."""
+    data = recipe.data
+    rows = read_rows(expand(getattr(data, side)), [data.text_column, data.label_column], data.columns)
+    return [
+        (row.values[data.text_column], row.values[data.label_column])
+        for row in rows
+        if row.values[data.label_column] not in data.ignored_labels
+    ]
+
+
+def _sides(recipe: FinetuneRecipe) -> tuple[list[tuple[list[str], str]], list[tuple[list[str], str]]]:
+    """Training and test side in symbols; test sequences that stand in the training side are left out."""
+    train, test = (_rows(recipe, side) for side in ("train", "test"))
+    known = {text for text, _ in train}
+    return (
+        [(symbols_of(text), label) for text, label in train],
+        [(symbols_of(text), label) for text, label in test if text not in known],
+    )
+
+
+# ---------------------------------------------------------------------------------------------- training
+
+
+def _recipe(
+    recipe: FinetuneRecipe, name: str, start: str, seed: int, folder: Path, run: Path, own: str | None
+) -> FinetuneRecipe:
+    """Of one training."""
+    values = recipe.model_dump(exclude_none=True)
+    values["run"] = str(run)
+    values["train"] |= {"seed": seed}
+    if start == OWN:
+        assert own is not None
+        values["start"] |= {"checkpoint": own, "weights": "pretrained"}
+        return parse(FinetuneRecipe, values)
+    target = _renamed(recipe, name, seed, folder)
+    files = {side: str(target / f"{side}.jsonl") for side in SIDES if side in values["data"]}
+    values["data"] |= {**files, "columns": [], "text_column": "text", "label_column": "label"}
+    values["start"] |= {"weights": "pretrained" if start == "text" else start}
+    return parse(FinetuneRecipe, values)
+
+
+def _train(recipe: FinetuneRecipe, progress: Progress | None) -> dict[str, Any]:
+    """One training: its test score and its curve on the development examples."""
+    run = Run(Path(recipe.run))
+    result = finetune(recipe, resume=run.recipe.exists(), progress=progress)
+    metric = result["metric"]
+    return {
+        "metric": metric,
+        "examples": result["examples"],
+        "score": result["test"]["metrics"][metric],
+        "curve": [
+            [record["step"], record["evaluation"][metric]] for record in run.read_log() if "evaluation" in record
+        ],
+        "seconds": result["seconds"],
+    }

@@ -1,0 +1,134 @@
+"""The section of slides 73 to 75: a text encoder on DNA, proteins and music."""
+
+import statistics
+from typing import Any
+
+from bertwright.report.blocks import Block, Figure, Heading, Paragraph, Section, Table
+from bertwright.report.charts import BASE, Chart, axis, line, rounded
+from bertwright.report.comparison import metric_name
+from bertwright.report.numbers import number
+from bertwright.report.phrases import Say
+from bertwright.report.sources import Source
+
+COLOURS = {"text": "--blue", "reembedded": "--green", "random": "--orange", "own": "--purple"}
+
+PUBLISHED: dict[str, tuple[str, ...]] = {
+    "specific": ("69.0", "76.0", "63.0", "87.3", "87.3", "79.1", "94.1", "–"),
+    "BERT": ("64.8", "74.5", "63.7", "83.0", "86.2", "78.3", "97.5", "55.2"),
+    "re-emb": ("63.3", "75.4", "37.3", "78.5", "83.7", "76.3", "95.6", "55.2"),
+    "rand": ("58.6", "65.8", "27.5", "75.6", "66.5", "72.8", "95", "36"),
+}
+"""The table on slide 75."""
+PUBLISHED_SETS = ("localization", "stability", "fluorescence", "H3", "H4", "H3K9ac", "Splice", "composer")
+
+
+def domain_sections(sources: list[Source], say: Say) -> list[Section]:
+    """One section for every such result."""
+    found = [source.results["domains"] for source in sources if "domains" in source.results]
+    return [
+        Section(f"domains-{index}", say("Does English help elsewhere?"), _blocks(each, say))
+        for index, each in enumerate(found, start=1)
+    ]
+
+
+def _names(say: Say) -> dict[str, str]:
+    return {
+        "own": say("pre-trained on the alphabet"),
+        "text": say("text encoder"),
+        "reembedded": say("text encoder, word embeddings drawn anew"),
+        "random": say("all drawn anew"),
+        "linear": say("linear model"),
+    }
+
+
+def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
+    names = _names(say)
+    first = result["sets"][0]
+    example = ", ".join(f"{symbol} → {word}" for symbol, word in first["example"].items())
+    blocks: list[Block] = [
+        Paragraph(
+            say(
+                "A text encoder is fine-tuned on sequences whose symbols are renamed to words, drawn once for each of "
+                "{seeds} seeds; for {name}: {example}.",
+                seeds=str(len(result["seeds"])),
+                name=first["name"],
+                example=example,
+            )
+        ),
+        _table(result, names, say),
+        Table(
+            ["", *PUBLISHED_SETS],
+            [[name, *values] for name, values in PUBLISHED.items()],
+            [False] + [True] * len(PUBLISHED_SETS),
+            say("Published (slide 75): other data sets, or other splits, and BERT-base."),
+        ),
+    ]
+    for each in result["sets"]:
+        chart = start_curves(each["starts"], names, say("step"), metric_name(each["metric"], say))
+        blocks += [Heading(each["name"]), Figure(chart, summary=each["name"], height=340)]
+        linear, text = each["starts"]["linear"]["scores"][0], statistics.mean(each["starts"]["text"]["scores"])
+        if linear > text:
+            blocks.append(
+                Paragraph(
+                    say(
+                        "Here the linear model wins: {linear} against {text}.", linear=number(linear), text=number(text)
+                    ),
+                    tone="warning",
+                )
+            )
+    return blocks
+
+
+def start_curves(starts: dict[str, Any], names: dict[str, str], x: str, y: str) -> Chart:
+    """Development score by step: a thin line for each seed, a thick one for their mean; the linear model's test score.
+
+    Args:
+        starts: of a set.
+        names: what the starts are called.
+        x: what the steps are called.
+        y: what the score is called.
+    """
+    data = []
+    steps: list[int] = [0]
+    for start, colour in COLOURS.items():
+        curves = starts.get(start, {}).get("curves", [])
+        for curve in curves:
+            quiet = {"width": 1, "opacity": 0.3, "showlegend": False, "hoverinfo": "skip"}
+            places, values = zip(*curve, strict=True)
+            data.append(line(places, rounded(values), names[start], colour, **quiet))
+        shared = sorted(set.intersection(*({step for step, _ in curve} for curve in curves))) if curves else []
+        if shared:
+            means = [statistics.mean(dict(map(tuple, curve))[step] for curve in curves) for step in shared]
+            data.append(line(shared, rounded(means), names[start], colour, width=2.5, mode="lines+markers"))
+            steps += shared
+    level = starts["linear"]["scores"][0]
+    data.append(line([min(steps), max(steps)], [level, level], names["linear"], "--ink", dash="dash"))
+    layout = {
+        **BASE,
+        "margin": {**BASE["margin"], "t": 70},
+        "xaxis": axis(x, rangemode="tozero"),
+        "yaxis": axis(y, hoverformat=".3f"),
+    }
+    return {"data": data, "layout": layout}
+
+
+def _table(result: dict[str, Any], names: dict[str, str], say: Say) -> Table:
+    """Laid out as slide 75: a row for each start, a column for each set."""
+    sets = result["sets"]
+    rows = []
+    for start, name in names.items():
+        cells = [_cell(each["starts"].get(start)) for each in sets]
+        if any(cell != "–" for cell in cells):
+            rows.append([name, *cells])
+    note = say("Test score × 100, mean ± deviation over seeds; p of a paired t-test against the text encoder.")
+    columns = ["", *(f"{each['name']} ({metric_name(each['metric'], say)})" for each in sets)]
+    return Table(columns, rows, [False] + [True] * len(sets), note)
+
+
+def _cell(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "–"
+    scores = [100 * score for score in found["scores"]]
+    spread = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
+    judged = f" (p {found['p']:.3f})" if found["p"] is not None else ""
+    return f"{statistics.mean(scores):.1f}{spread}{judged}"
