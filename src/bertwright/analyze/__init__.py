@@ -1,5 +1,6 @@
 """Measurements of models: each analysis is a function that returns a result, and keeps it as JSON for the report."""
 
+from bertwright.analyze.alignment import alignment
 from bertwright.analyze.context import context
 from bertwright.analyze.domains import domains
 from bertwright.analyze.embeddings import embeddings
@@ -9,4 +10,14 @@ from bertwright.analyze.probes import probes
 from bertwright.analyze.similarity import similarity
 from bertwright.analyze.sizes import sizes
 
-__all__ = ["LabelledFile", "context", "domains", "embeddings", "initialization", "probes", "similarity", "sizes"]
+__all__ = [
+    "LabelledFile",
+    "alignment",
+    "context",
+    "domains",
+    "embeddings",
+    "initialization",
+    "probes",
+    "similarity",
+    "sizes",
+]

@@ -225,3 +225,31 @@ def probes(
         say(f"{cell['name']:>24}  layer {best}: {cell['layers'][best]:.3f}{control}")
     draw_report(run)
     print_json(result, as_json)
+
+
+@analyze.command()
+@guard
+def alignment(
+    model: Model,
+    one: Annotated[str, typer.Argument(help="Sentences, one a line.")],
+    other: Annotated[str, typer.Argument(help="Their translations, in the same lines.")],
+    dictionary: Annotated[str | None, typer.Option(help="Words and their translations, separated by a tab.")] = None,
+    most: Annotated[int, typer.Option(help="Pairs of sentences at most.", min=20)] = 1000,
+    run: Annotated[str, typer.Option(help="Folder for the result and its page.")] = "runs/alignment",
+    as_json: Json = False,
+) -> None:
+    """Do translations lie side by side, and where is the language? (slides 79 to 81)."""
+    from bertwright.analyze import alignment as run_alignment
+
+    result = run_alignment(model, (one, other), dictionary, most=most, folder=Path(run))
+    for kind in ("sentences", "words"):
+        if result[kind] is not None:
+            for how in ("plain", "centred"):
+                values = result[kind][how]["reciprocal_rank"]
+                best = max(range(len(values)), key=values.__getitem__)
+                say(
+                    f"{kind:>12}, {how:>7}: layer {best}, mean reciprocal rank {values[best]:.3f}, precision at 1 "
+                    f"{result[kind][how]['first'][best]:.3f} of {result[kind]['count']:,}"
+                )
+    draw_report(run)
+    print_json(result, as_json)

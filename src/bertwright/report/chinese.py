@@ -167,6 +167,28 @@ CHINESE: dict[str, str] = {
     "Test score × 100, mean ± deviation over seeds; p of a paired t-test against the text encoder.": (
         "测试分数 × 100，各种子的平均 ± 标准差；p 来自与文本编码器的配对 t 检验。"
     ),
+    # Alignment
+    "Translations side by side": "译文相邻",
+    "For each sentence of {one} all sentences of {other} are ranked by the cosine of their vectors, as {model} gives "
+    "them, and the other way round. 1 means that the translation always comes first.": (
+        "{one} 的每个句子，按 {model} 给出的向量的余弦给 {other} 的所有句子排序，反向也一样。1 表示译文总排第一。"
+    ),
+    "words": "词",
+    "mean reciprocal rank of {count} {kind}": "{count} 个{kind}的平均倒数排名",
+    "A linear probe tells the language of a token's vector; in its place the mean of each language is subtracted "
+    "first. The offset is the mean cosine between the difference of a pair and that of the languages' means.": (
+        "线性探针从词元的向量判断语言；另一条曲线先减去各语言的均值。偏移是一对译文之差与语言均值之差的平均余弦。"
+    ),
+    "Where the language is": "语言在哪里",
+    "language told right": "判对语言",
+    "as they are": "原样",
+    "less the mean of the language": "减去语言均值",
+    "chance": "瞎猜",
+    "mean reciprocal rank": "平均倒数排名",
+    "cosine to the offset of the languages": "与语言偏移的余弦",
+    "Mean reciprocal rank (precision at 1). Chance: {chances}; language .5.": (
+        "平均倒数排名（首位准确率）。瞎猜：{chances}；语言 0.5。"
+    ),
     # Sizes
     "Sizes": "规模",
     "Parameters computed from the published shapes, word embeddings included. The first figure is to scale: what "

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from bertwright.report.alignment import alignment_sections
 from bertwright.report.answers import answer_sections
 from bertwright.report.blocks import Block, Facts, Fold, Paragraph, Section, Tile
 from bertwright.report.comparison import comparison_sections, contenders, demo_result, finetuned, metric_name
@@ -36,7 +37,7 @@ from bertwright.report.sizes import size_sections
 from bertwright.report.sources import Source
 
 DRAWN = {"data", "pretrain", "start", "finetune", "fill", "answer", "demo", "compete"}
-DRAWN |= {"initialization", "sizes", "similarity", "embeddings", "context", "probes", "domains"}
+DRAWN |= {"initialization", "sizes", "similarity", "embeddings", "context", "probes", "domains", "alignment"}
 """Names of the results that a section draws; the others are shown as they are."""
 
 MAX_OTHER = 100_000
@@ -253,6 +254,7 @@ SECTIONS: tuple[Callable[[list[Source], Say], list[Section]], ...] = (
     embedding_sections,
     context_sections,
     probe_sections,
+    alignment_sections,
     data_sections,
     pretraining_sections,
     fill_sections,

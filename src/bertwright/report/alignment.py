@@ -1,0 +1,118 @@
+"""The section of slides 79 to 81: translations side by side, and the language that is in the vectors all the same."""
+
+from typing import Any
+
+from bertwright.report.blocks import Block, Figure, Heading, Paragraph, Section, Table
+from bertwright.report.charts import BASE, Chart, axis, line, rounded
+from bertwright.report.numbers import number
+from bertwright.report.phrases import Say
+from bertwright.report.sources import Source
+
+
+def alignment_sections(sources: list[Source], say: Say) -> list[Section]:
+    """One section for every such result."""
+    found = [source.results["alignment"] for source in sources if "alignment" in source.results]
+    return [
+        Section(f"alignment-{index}", say("Translations side by side"), _blocks(each, say))
+        for index, each in enumerate(found, start=1)
+    ]
+
+
+def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
+    blocks: list[Block] = [
+        Paragraph(
+            say(
+                "For each sentence of {one} all sentences of {other} are ranked by the cosine of their vectors, as "
+                "{model} gives them, and the other way round. 1 means that the translation always comes first.",
+                one=result["languages"][0],
+                other=result["languages"][1],
+                model=result["model"],
+            )
+        )
+    ]
+    for kind, title in (("sentences", say("sentences")), ("words", say("words"))):
+        if result[kind] is not None:
+            heading = say("mean reciprocal rank of {count} {kind}", count=number(result[kind]["count"]), kind=title)
+            blocks += [Heading(heading), Figure(rank_curves(result[kind], _names(say)), summary=heading, height=340)]
+    told = say(
+        "A linear probe tells the language of a token's vector; in its place the mean of each language is subtracted "
+        "first. The offset is the mean cosine between the difference of a pair and that of the languages' means."
+    )
+    return [
+        *blocks,
+        Heading(say("Where the language is")),
+        Paragraph(told),
+        Figure(identity_curves(result, _names(say)), summary=say("language told right"), height=340),
+        _table(result, say),
+    ]
+
+
+def _names(say: Say) -> dict[str, str]:
+    return {
+        "plain": say("as they are"),
+        "centred": say("less the mean of the language"),
+        "chance": say("chance"),
+        "layer": say("layer"),
+        "rank": say("mean reciprocal rank"),
+        "identity": say("language told right"),
+        "offset": say("cosine to the offset of the languages"),
+    }
+
+
+def rank_curves(ranked: dict[str, Any], names: dict[str, str]) -> Chart:
+    """Mean reciprocal rank by layer, before and after subtracting the languages' means, beside chance."""
+    layers = list(range(len(ranked["plain"]["reciprocal_rank"])))
+    data = [
+        line(layers, rounded(ranked[kind]["reciprocal_rank"]), names[kind], colour, mode="lines+markers", width=2.5)
+        for kind, colour in (("plain", "--blue"), ("centred", "--orange"))
+    ]
+    chance = ranked["chance"]["reciprocal_rank"]
+    data.append(line([0, layers[-1]], [chance, chance], names["chance"], "--purple", dash="dot"))
+    layout = {
+        **BASE,
+        "xaxis": axis(names["layer"], dtick=1),
+        "yaxis": axis(names["rank"], range=[0, 1.02], hoverformat=".3f"),
+    }
+    return {"data": data, "layout": layout}
+
+
+def identity_curves(result: dict[str, Any], names: dict[str, str]) -> Chart:
+    """Accuracy of the language probe by layer, before and after, and how far pairs differ along the offset."""
+    layers = list(range(len(result["offset"])))
+    data = [
+        line(layers, rounded(result["identity"]["plain"]), f"{names['identity']}, {names['plain']}", "--blue"),
+        line(layers, rounded(result["identity"]["centred"]), f"{names['identity']}, {names['centred']}", "--orange"),
+        line(layers, rounded(result["offset"]), names["offset"], "--green", dash="dash"),
+    ]
+    lowest = min(0.0, *result["offset"])
+    layout = {
+        **BASE,
+        "margin": {**BASE["margin"], "t": 90},
+        "xaxis": axis(names["layer"], dtick=1),
+        "yaxis": axis("", range=[lowest - 0.02, 1.02], hoverformat=".3f"),
+    }
+    return {"data": data, "layout": layout}
+
+
+def _table(result: dict[str, Any], say: Say) -> Table:
+    kinds = [kind for kind in ("sentences", "words") if result[kind] is not None]
+    titles = {"sentences": say("sentences"), "words": say("words")}
+    names = _names(say)
+    columns = [say("layer")]
+    columns += [f"{titles[kind]}, {names[how]}" for kind in kinds for how in ("plain", "centred")]
+    columns += [names["identity"], names["offset"]]
+    rows = []
+    for layer in range(len(result["offset"])):
+        ranked = [
+            f"{result[kind][how]['reciprocal_rank'][layer]:.3f} ({result[kind][how]['first'][layer]:.3f})"
+            for kind in kinds
+            for how in ("plain", "centred")
+        ]
+        identity = " / ".join(f"{result['identity'][how][layer]:.3f}" for how in ("plain", "centred"))
+        rows.append([str(layer), *ranked, identity, number(result["offset"][layer])])
+    chances = ", ".join(
+        f"{titles[kind]} {result[kind]['chance']['reciprocal_rank']:.4f} ({result[kind]['chance']['first']:.4f})"
+        for kind in kinds
+    )
+    note = say("Mean reciprocal rank (precision at 1). Chance: {chances}; language .5.", chances=chances)
+    return Table(columns, rows, [True] * len(columns), note)

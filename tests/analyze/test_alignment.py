@@ -1,0 +1,127 @@
+"""Alignment: ranks by hand, a planted offset that is the language, words found in their sentences, bad files told."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bertwright.analyze.alignment import (
+    alignment,
+    identified,
+    ranked,
+    ranks,
+    read_dictionary,
+    read_parallel,
+    word_vectors,
+)
+from bertwright.analyze.vectors import Reader
+from bertwright.errors import UserError
+from bertwright.report import write_report
+from helpers import ENDS, SUBJECTS, WORDS, call
+
+
+@pytest.fixture
+def parallel(tmp_path: Path) -> tuple[Path, Path]:
+    """Reviews, and the same reviews with their parts in the other order."""
+    generator = np.random.default_rng(1)
+    judgements = [word for words in WORDS.values() for word in words]
+    pairs: dict[str, str] = {}
+    while len(pairs) < 60:
+        subject, judgement, end = (str(generator.choice(list(each))) for each in (SUBJECTS, judgements, ENDS))
+        pairs[f"{subject}{judgement}，{end}"] = f"{end[:-1]}，{subject}{judgement}。"
+    one, other = tmp_path / "one.txt", tmp_path / "other.txt"
+    one.write_text("\n".join(pairs) + "\n", encoding="utf-8")
+    other.write_text("\n".join(pairs.values()) + "\n", encoding="utf-8")
+    return one, other
+
+
+# ---------------------------------------------------------------------------------------------- ranks
+
+
+def test_ranks_by_hand() -> None:
+    one = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+    other = np.array([[1.0, 0.1], [1.0, 0.9], [0.1, 1.0]])
+    # The first is nearest to its own; the second to the third, then the second; the third to the second.
+    assert ranks(one, other).tolist() == [1, 2, 3, 1, 2, 3]
+    assert ranks(np.ones((4, 2)), np.ones((4, 2))).tolist() == [4] * 8  # ties count against
+
+
+def test_chance_is_what_random_vectors_reach() -> None:
+    generator = np.random.default_rng(2)
+    pairs = [generator.normal(size=(2, 200, 16)) for _ in range(2)]
+    found = ranked(pairs, [side.mean(axis=1, keepdims=True) for side in pairs])
+    assert found["chance"]["reciprocal_rank"] == pytest.approx((np.log(200) + 0.58) / 200, abs=1e-3)
+    for kind in ("plain", "centred"):
+        for value in found[kind]["reciprocal_rank"]:
+            assert value == pytest.approx(found["chance"]["reciprocal_rank"], abs=0.015)
+
+
+def test_a_planted_offset_hides_translations_and_tells_the_language() -> None:
+    generator = np.random.default_rng(3)
+    meaning = generator.normal(size=(1, 300, 24))
+    languages = [generator.normal(size=(1, 1, 24)) * 4 for _ in range(2)]
+    pairs = [meaning + language + 0.3 * generator.normal(size=meaning.shape) for language in languages]
+    means = [side.mean(axis=1, keepdims=True) for side in pairs]
+    found = ranked(pairs, means)
+    assert found["centred"]["first"][0] > 0.95
+    assert found["plain"]["first"][0] < found["centred"]["first"][0]
+    assert identified(pairs) == [pytest.approx(1.0)]
+    assert identified([side - mean for side, mean in zip(pairs, means, strict=True)])[0] < 0.62
+
+
+# ---------------------------------------------------------------------------------------------- words
+
+
+def test_words_are_averaged_over_their_sentences(trained: Path, parallel: tuple[Path, Path]) -> None:
+    reader = Reader.load(trained / "pretrained")
+    texts = read_parallel(reader, parallel, 60)
+    readings = tuple(reader.read(side) for side in texts)
+    many = [(subject, subject) for subject in SUBJECTS] + [(word, word) for words in WORDS.values() for word in words]
+    one, other = word_vectors(readings, texts, [*many, ("房间", "手机"), ("没有", "没有")])
+    assert one.shape == other.shape == (2, len(many), 32)
+    spots = [number for number, text in enumerate(texts[0]) if SUBJECTS[0] in text][:8]
+    places = [texts[0][number].index(SUBJECTS[0]) for number in spots]
+    wanted = [readings[0][n].word(begin, begin + 2) for n, begin in zip(spots, places, strict=True)]
+    np.testing.assert_allclose(one[:, 0], np.mean(wanted, axis=0), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"), [("a b\n", "the line has 1 columns"), ("a\tb\tc\n", "the line has 3 columns")]
+)
+def test_bad_dictionaries(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "words.tsv"
+    path.write_text("good\tgut\n" + text, encoding="utf-8")
+    with pytest.raises(UserError, match=told) as raised:
+        read_dictionary(path)
+    assert raised.value.line == 2
+
+
+def test_bad_files(trained: Path, parallel: tuple[Path, Path], tmp_path: Path) -> None:
+    reader = Reader.load(trained / "pretrained")
+    short = tmp_path / "short.txt"
+    short.write_text("一\n二\n", encoding="utf-8")
+    with pytest.raises(UserError, match="there are 60 and 2 lines"):
+        read_parallel(reader, (parallel[0], short), 100)
+    with pytest.raises(UserError, match="only 2 pairs of sentences are left"):
+        read_parallel(reader, (short, short), 100)
+    words = tmp_path / "words.tsv"
+    words.write_text("房间\t手机\n", encoding="utf-8")
+    with pytest.raises(UserError, match="only 1 pairs of the dictionary occur"):
+        alignment(trained / "pretrained", parallel, words)
+
+
+# ---------------------------------------------------------------------------------------------- command and page
+
+
+def test_the_command_and_its_page(trained: Path, parallel: tuple[Path, Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    answer = call("analyze", "alignment", trained / "pretrained", *parallel, "--run", run, "--json")
+    assert answer.code == 0, answer.err
+    result = json.loads(answer.out)
+    assert result["sentences"]["count"] == 60
+    assert result["words"] is None
+    assert len(result["offset"]) == len(result["identity"]["plain"]) == 2
+    assert json.loads((run / "results" / "alignment.json").read_text(encoding="utf-8")) == result
+    for language, told in (("en", "Where the language is"), ("zh", "语言在哪里")):
+        assert told in write_report([run], tmp_path / "page.html", language=language).read_text(encoding="utf-8")
