@@ -41,9 +41,9 @@ def parallel(tmp_path: Path) -> tuple[Path, Path]:
 
 def test_ranks_by_hand() -> None:
     one = np.array([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
-    other = np.array([[1.0, 0.1], [1.0, 0.9], [0.1, 1.0]])
-    # The first is nearest to its own; the second to the third, then the second; the third to the second.
-    assert ranks(one, other).tolist() == [1, 2, 3, 1, 2, 3]
+    other = np.array([[1.0, 0.05], [1.0, 0.9], [0.1, 1.0]])
+    # Cosines: .999 .743 .100 / .050 .669 .995 / .742 .998 .774
+    assert ranks(one, other).tolist() == [1, 2, 2, 1, 3, 2]
     assert ranks(np.ones((4, 2)), np.ones((4, 2))).tolist() == [4] * 8  # ties count against
 
 
