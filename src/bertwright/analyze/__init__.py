@@ -7,6 +7,7 @@ from bertwright.analyze.embeddings import embeddings
 from bertwright.analyze.initialization import initialization
 from bertwright.analyze.labelled import LabelledFile
 from bertwright.analyze.probes import probes
+from bertwright.analyze.shift import shift
 from bertwright.analyze.similarity import similarity
 from bertwright.analyze.sizes import sizes
 
@@ -18,6 +19,7 @@ __all__ = [
     "embeddings",
     "initialization",
     "probes",
+    "shift",
     "similarity",
     "sizes",
 ]

@@ -227,14 +227,20 @@ def probes(
     print_json(result, as_json)
 
 
+One = Annotated[str, typer.Argument(help="Sentences, one a line.")]
+Other = Annotated[str, typer.Argument(help="Their translations, in the same lines.")]
+Dictionary = Annotated[str | None, typer.Option(help="Words and their translations, separated by a tab.")]
+Most = Annotated[int, typer.Option(help="Pairs of sentences at most.", min=20)]
+
+
 @analyze.command()
 @guard
 def alignment(
     model: Model,
-    one: Annotated[str, typer.Argument(help="Sentences, one a line.")],
-    other: Annotated[str, typer.Argument(help="Their translations, in the same lines.")],
-    dictionary: Annotated[str | None, typer.Option(help="Words and their translations, separated by a tab.")] = None,
-    most: Annotated[int, typer.Option(help="Pairs of sentences at most.", min=20)] = 1000,
+    one: One,
+    other: Other,
+    dictionary: Dictionary = None,
+    most: Most = 1000,
     run: Annotated[str, typer.Option(help="Folder for the result and its page.")] = "runs/alignment",
     as_json: Json = False,
 ) -> None:
@@ -251,5 +257,30 @@ def alignment(
                     f"{kind:>12}, {how:>7}: layer {best}, mean reciprocal rank {values[best]:.3f}, precision at 1 "
                     f"{result[kind][how]['first'][best]:.3f} of {result[kind]['count']:,}"
                 )
+    draw_report(run)
+    print_json(result, as_json)
+
+
+@analyze.command()
+@guard
+def shift(
+    model: Model,
+    one: One,
+    other: Other,
+    dictionary: Dictionary = None,
+    most: Most = 1000,
+    run: Annotated[str, typer.Option(help="Folder for the result and its page.")] = "runs/shift",
+    as_json: Json = False,
+) -> None:
+    """Reconstruction, and sentences moved to the other language by adding a vector (slides 80 to 82)."""
+    from bertwright.analyze import shift as run_shift
+
+    result = run_shift(model, (one, other), dictionary, most=most, folder=Path(run))
+    best = result["best"]
+    place = result["alphas"].index(best["alpha"])
+    for kind in ("shift", "random"):
+        shares = {name: values[best["layer"]][place] for name, values in result[kind].items() if values is not None}
+        told = ", ".join(f"{name} {value:.3f}" for name, value in shares.items())
+        say(f"{kind:>8} at layer {best['layer']}, alpha {best['alpha']:g}: {told}")
     draw_report(run)
     print_json(result, as_json)

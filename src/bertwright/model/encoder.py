@@ -78,7 +78,10 @@ class Encoder(nn.Module):
     def states(
         self, input_ids: Tensor, segment_ids: Tensor, position_ids: Tensor, sequence_ids: Tensor
     ) -> Iterator[Tensor]:
-        """The embeddings, then what each layer makes of them (arguments as above): 1 + layers times [B, L, D]."""
+        """The embeddings, then what each layer makes of them (arguments as above): 1 + layers times [B, L, D].
+
+        Who changes a state in place changes what the next layer is given.
+        """
         hidden = self._embedded(input_ids, segment_ids, position_ids)
         yield hidden
         views = self._views(position_ids, sequence_ids, hidden.dtype)

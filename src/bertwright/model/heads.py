@@ -126,11 +126,15 @@ class PretrainingModel(EncoderModel):
         asked = masked_positions if self.pair_head is None else torch.cat([masked_positions, sequence_starts])
         hidden = self.encoder(input_ids, segment_ids, position_ids, sequence_ids, asked=asked)  # [N, D] or [N + S, D]
         masked, first = hidden[: len(masked_positions)], hidden[len(masked_positions) :]
-        table = self.encoder.token_embedding.weight.to(hidden.dtype)
-        token_logits = functional.linear(self.transform(masked), table, self.token_bias)
+        token_logits = self.token_logits(masked)
         if self.pooler is None or self.pair_head is None:
             return token_logits, None
         return token_logits, self.pair_head(self.pooler(first))
+
+    def token_logits(self, vectors: Tensor) -> Tensor:
+        """Of the encoder's vectors of tokens: [..., D] -> [..., V]."""
+        table = self.encoder.token_embedding.weight.to(vectors.dtype)
+        return functional.linear(self.transform(vectors), table, self.token_bias)
 
 
 class ClassificationModel(EncoderModel):

@@ -189,6 +189,23 @@ CHINESE: dict[str, str] = {
     "Mean reciprocal rank (precision at 1). Chance: {chances}; language .5.": (
         "平均倒数排名（首位准确率）。瞎猜：{chances}；语言 0.5。"
     ),
+    # Shift
+    "The vector that is language": "语言是一个向量",
+    "random vector": "随机向量",
+    "tokens now of the other language": "变成另一种语言的词元",
+    "tokens that are right translations": "翻译正确的词元",
+    "share of the most frequent token": "最常见词元的占比",
+    "Read without masking, {model} gives {first} of the tokens of {one} back, and {second} of those of {other}; "
+    "{stays} and {stays_too} of its answers stay in the language.": (
+        "不遮蔽地读，{model} 交回 {one} 的 {first} 的词元和 {other} 的 {second}；"
+        "{stays} 和 {stays_too} 的回答留在原语言。"
+    ),
+    "Then the difference of the mean vectors of {other} and {one}, times α, is added to every token of {count} "
+    "sentences of {one} at one layer. Dotted: a random vector of the same length.": (
+        "然后在某一层，给 {one} 的 {count} 个句子的每个词元加上 {other} 与 {one} 的均值向量之差乘以 α。"
+        "点线：同样长度的随机向量。"
+    ),
+    "Sentences, shifted at layer {layer}": "在第 {layer} 层移动的句子",
     # Sizes
     "Sizes": "规模",
     "Parameters computed from the published shapes, word embeddings included. The first figure is to scale: what "

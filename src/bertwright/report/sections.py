@@ -32,12 +32,13 @@ from bertwright.report.phrases import Say
 from bertwright.report.pretraining import fill_sections, pretraining_sections
 from bertwright.report.probes import probe_sections
 from bertwright.report.scores import score_sections, side_name
+from bertwright.report.shift import shift_sections
 from bertwright.report.similarity import similarity_sections
 from bertwright.report.sizes import size_sections
 from bertwright.report.sources import Source
 
 DRAWN = {"data", "pretrain", "start", "finetune", "fill", "answer", "demo", "compete"}
-DRAWN |= {"initialization", "sizes", "similarity", "embeddings", "context", "probes", "domains", "alignment"}
+DRAWN |= {"initialization", "sizes", "similarity", "embeddings", "context", "probes", "domains", "alignment", "shift"}
 """Names of the results that a section draws; the others are shown as they are."""
 
 MAX_OTHER = 100_000
@@ -255,6 +256,7 @@ SECTIONS: tuple[Callable[[list[Source], Say], list[Section]], ...] = (
     context_sections,
     probe_sections,
     alignment_sections,
+    shift_sections,
     data_sections,
     pretraining_sections,
     fill_sections,

@@ -1,0 +1,93 @@
+"""The section of slides 80 to 82: the language as a vector, and what adding it makes of a sentence."""
+
+from typing import Any
+
+from bertwright.report.blocks import Block, Facts, Figure, Heading, Paragraph, Section
+from bertwright.report.charts import BASE, Chart, axis, line, rounded
+from bertwright.report.numbers import percent
+from bertwright.report.phrases import Say
+from bertwright.report.sources import Source
+
+COLOURS = ("--blue", "--green", "--purple", "--orange")
+
+
+def shift_sections(sources: list[Source], say: Say) -> list[Section]:
+    """One section for every such result."""
+    found = [source.results["shift"] for source in sources if "shift" in source.results]
+    return [
+        Section(f"shift-{index}", say("The vector that is language"), _blocks(each, say))
+        for index, each in enumerate(found, start=1)
+    ]
+
+
+def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
+    one, other = result["languages"]
+    kept = result["reconstruction"]
+    names = {
+        "layer": say("layer"),
+        "random": say("random vector"),
+        "converted": say("tokens now of the other language"),
+        "translated": say("tokens that are right translations"),
+        "repeated": say("share of the most frequent token"),
+        "bleu_1": "BLEU-1",
+    }
+    blocks: list[Block] = [
+        Paragraph(
+            say(
+                "Read without masking, {model} gives {first} of the tokens of {one} back, and {second} of those of "
+                "{other}; {stays} and {stays_too} of its answers stay in the language.",
+                model=result["model"],
+                one=one,
+                other=other,
+                first=percent(kept[0]["same"]),
+                second=percent(kept[1]["same"]),
+                stays=percent(kept[0]["stays"]),
+                stays_too=percent(kept[1]["stays"]),
+            )
+        ),
+        Paragraph(
+            say(
+                "Then the difference of the mean vectors of {other} and {one}, times α, is added to every token of "
+                "{count} sentences of {one} at one layer. Dotted: a random vector of the same length.",
+                one=one,
+                other=other,
+                count=str(result["sentences"]),
+            )
+        ),
+    ]
+    for name in ("converted", "translated", "bleu_1", "repeated"):
+        if result["shift"][name] is not None:
+            chart = layer_curves(result, name, names)
+            blocks += [Heading(names[name]), Figure(chart, summary=names[name], height=320)]
+    best = result["best"]
+    blocks.append(
+        Heading(say("Sentences, shifted at layer {layer}", layer=str(best["layer"]))),
+    )
+    for each in result["examples"]:
+        rows = [(one, each["text"]), *((f"α = {out['alpha']:g}", out["text"]) for out in each["outputs"])]
+        blocks.append(Facts([*rows, (other, each["reference"])]))
+    return blocks
+
+
+def layer_curves(result: dict[str, Any], name: str, names: dict[str, str]) -> Chart:
+    """A share by the layer that is shifted: a line for each alpha, dotted for the random vector.
+
+    Args:
+        result: of the analysis.
+        name: of the share.
+        names: what "layer", "random" and the shares are called.
+    """
+    data = []
+    for kind, dash in (("shift", "solid"), ("random", "dot")):
+        for index, alpha in enumerate(result["alphas"]):
+            values = [row[index] for row in result[kind][name]]
+            told = f"α = {alpha:g}" + (f", {names['random']}" if kind == "random" else "")
+            colour = COLOURS[index % len(COLOURS)]
+            data.append(line(list(range(len(values))), rounded(values), told, colour, dash=dash, mode="lines+markers"))
+    layout = {
+        **BASE,
+        "margin": {**BASE["margin"], "t": 80},
+        "xaxis": axis(names["layer"], dtick=1),
+        "yaxis": axis(names[name], tickformat=".0%", hoverformat=".1%", rangemode="tozero"),
+    }
+    return {"data": data, "layout": layout}

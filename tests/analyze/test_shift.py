@@ -1,0 +1,130 @@
+"""Shift: a vector added at a layer goes through the layers above; shares by hand; tokens know their language."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from bertwright.analyze.shift import Laboratory, bleu_1, read_off, reconstructed, shift, single_tokens, token_languages
+from bertwright.analyze.vectors import Reader
+from bertwright.batches import IGNORED
+from bertwright.checkpoint import load_whole
+from bertwright.errors import UserError
+from bertwright.model.heads import PretrainingModel
+from bertwright.report import write_report
+from helpers import ENDS, SUBJECTS, WORDS, call
+
+
+@pytest.fixture
+def parallel(tmp_path: Path) -> tuple[Path, Path]:
+    """Positive reviews, and negative ones in the same lines: their judgements are the two "languages"."""
+    generator = np.random.default_rng(1)
+    pairs: dict[str, str] = {}
+    while len(pairs) < 60:
+        subject, end = (str(generator.choice(list(each))) for each in (SUBJECTS, ENDS))
+        one, other = (str(generator.choice(list(WORDS[side]))) for side in ("positive", "negative"))
+        pairs[f"{subject}{one}，{end}"] = f"{subject}{other}，{end}{len(pairs)}"
+    files = tmp_path / "one.txt", tmp_path / "other.txt"
+    for file, side in zip(files, (pairs, pairs.values()), strict=True):
+        file.write_text("\n".join(side) + "\n", encoding="utf-8")
+    return files
+
+
+@pytest.fixture
+def laboratory(trained: Path) -> Laboratory:
+    reader = Reader.load(trained / "pretrained")
+    network = PretrainingModel(reader.checkpoint.config, pair=False)
+    load_whole(network, reader.checkpoint)
+    size = reader.checkpoint.config.vocabulary_size
+    return Laboratory(network.eval(), reader, np.arange(size) % 2, {5: {6}, 6: {5}})
+
+
+# ---------------------------------------------------------------------------------------------- tokens
+
+
+def test_the_language_of_a_token() -> None:
+    sides = [[np.array([5, 5, 5, 6, 7]), np.array([5, 6])], [np.array([6, 8, 8]), np.array([8, 2, 6])]]
+    found = token_languages(sides, np.arange(5, 10), 10)
+    assert found.tolist() == [IGNORED, IGNORED, IGNORED, IGNORED, IGNORED, 0, IGNORED, 0, 1, IGNORED]
+
+
+def test_words_of_one_token(trained: Path, tmp_path: Path) -> None:
+    path = tmp_path / "words.tsv"
+    path.write_text("好\t差\n房间\t差\n麒\t差\n好\t乱\n", encoding="utf-8")
+    reader = Reader.load(trained / "pretrained")
+    good, bad, messy = (int(reader.checkpoint.tokenizer.encode(word)[0]) for word in ("好", "差", "乱"))
+    assert single_tokens(reader, path) == {good: {bad, messy}, bad: {good}, messy: {good}}
+
+
+# ---------------------------------------------------------------------------------------------- shifting
+
+
+def test_without_a_vector_it_is_the_model(laboratory: Laboratory) -> None:
+    texts = ["房间很好。", "早餐又脏又乱，非常失望。"]
+    sequences = laboratory.reader.checkpoint.tokenizer.encode_batch(texts)
+    for ids, said in zip(sequences, read_off(laboratory, sequences), strict=True):
+        special = laboratory.reader.special
+        framed = torch.tensor([[special.cls, *ids.tolist(), special.sep]])
+        zeros = torch.zeros_like(framed)
+        places = torch.arange(framed.shape[1])[None]
+        with torch.inference_mode():
+            logits, _ = laboratory.model(framed, zeros, places, zeros + 1, places[0, 1:-1], torch.tensor([0]))
+        assert said.tolist() == logits.argmax(dim=-1).tolist()
+
+
+def test_a_vector_goes_through_the_layers_above(laboratory: Laboratory) -> None:
+    sequences = laboratory.reader.checkpoint.tokenizer.encode_batch(["房间很好。"])
+    table = laboratory.model.encoder.token_embedding.weight.detach()
+    before = read_off(laboratory, sequences)[0]
+    with torch.no_grad():
+        # At the last layer the head sees the vector itself: find one for which it says a given token.
+        inputs = torch.randn(20_000, table.shape[1], generator=torch.Generator().manual_seed(1)) * 50
+        said = laboratory.model.token_logits(inputs).argmax(dim=-1)
+        vector = inputs[said == said.mode().values][0]
+        wanted = int(laboratory.model.token_logits(vector).argmax())
+    last = laboratory.reader.num_layers
+    assert set(read_off(laboratory, sequences, 100 * vector, last)[0].tolist()) == {wanted}
+    np.testing.assert_array_equal(read_off(laboratory, sequences, 0 * vector, 0)[0], before)
+    below = read_off(laboratory, sequences, 100 * vector, 0)[0]
+    assert below.tolist() != before.tolist()
+
+
+def test_reconstruction_counts(laboratory: Laboratory) -> None:
+    sequences = laboratory.reader.checkpoint.tokenizer.encode_batch(["房间很好。", "早餐"])
+    said, shown = np.concatenate(read_off(laboratory, sequences)), np.concatenate(sequences)
+    found = reconstructed(laboratory, sequences, 1)
+    assert found == {"same": (said == shown).mean(), "stays": (said % 2 == 1).mean()}
+
+
+def test_bleu_by_hand() -> None:
+    said, reference = [np.array([1, 1, 2, 3])], [np.array([1, 2, 2, 4])]
+    assert bleu_1(said, reference) == 0.5
+    assert bleu_1(said, [np.array([1, 2, 2, 4, 5, 6, 7, 8])]) == pytest.approx(0.5 * np.exp(-1))
+    assert bleu_1(said, [np.array([1, 1])]) == 0.5
+
+
+# ---------------------------------------------------------------------------------------------- command and page
+
+
+def test_the_command_and_its_page(trained: Path, parallel: tuple[Path, Path], tmp_path: Path) -> None:
+    run, words = tmp_path / "run", tmp_path / "words.tsv"
+    words.write_text("好\t差\n意\t望\n", encoding="utf-8")
+    arguments = ("analyze", "shift", trained / "pretrained", *parallel, "--dictionary", words, "--run", run, "--json")
+    answer = call(*arguments)
+    assert answer.code == 0, answer.err
+    result = json.loads(answer.out)
+    assert result["sentences"] == 30
+    for kind in ("shift", "random", "reverse"):
+        for name in ("converted", "translated", "repeated", "bleu_1"):
+            assert np.shape(result[kind][name]) == (2, 3)
+    assert len(result["examples"][0]["outputs"]) == 4
+    assert json.loads((run / "results" / "shift.json").read_text(encoding="utf-8")) == result
+    for language, told in (("en", "The vector that is language"), ("zh", "语言是一个向量")):
+        assert told in write_report([run], tmp_path / "page.html", language=language).read_text(encoding="utf-8")
+
+
+def test_a_model_without_the_head_is_refused(trained: Path, parallel: tuple[Path, Path]) -> None:
+    with pytest.raises(UserError):
+        shift(trained / "finetuned", parallel)
