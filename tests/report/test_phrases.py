@@ -5,6 +5,7 @@ from pathlib import Path
 import bertwright.report
 from bertwright.report.chinese import CHINESE
 from bertwright.report.phrases import speaker
+from helpers import call, refused
 
 FOLDER = Path(bertwright.report.__file__).parent
 
@@ -36,3 +37,11 @@ def test_names_in_braces_stand_in_both_languages() -> None:
 def test_what_is_filled_in_is_not_read_as_a_phrase() -> None:
     assert speaker("zh")("File: {file}", file="{x}") == "文件：{x}"
     assert speaker("en")("File: {file}", file="{x}") == "File: {x}"
+
+
+def test_the_language_is_chosen_on_the_command_line(demo_folder: Path, tmp_path: Path) -> None:
+    answer = call("report", demo_folder, "--out", tmp_path / "page.html", "--language", "zh")
+    assert answer.code == 0, answer.err
+    assert "目录" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    refused(call("report", demo_folder, "--out", tmp_path / "none.html", "--language", "fr"), "'fr'", "en or zh")
+    assert not (tmp_path / "none.html").exists()

@@ -323,11 +323,12 @@ def answer(
 def report(
     sources: Annotated[list[str], typer.Argument(metavar="RUN_OR_RESULTS...", help="Run folders, or folders of runs.")],
     out: Annotated[str, typer.Option(help="The page to write.")] = "report.html",
+    language: Annotated[str, typer.Option(help="Of the page: en or zh.")] = "en",
 ) -> None:
     """Draw runs and results as one self-contained HTML page."""
     from bertwright.report import write_report
 
-    say(f"the report: {write_report([Path(source) for source in sources], Path(out))}")
+    say(f"the report: {write_report([Path(source) for source in sources], Path(out), language=language)}")
 
 
 @command

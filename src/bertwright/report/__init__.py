@@ -28,7 +28,7 @@ def write_report(sources: list[Path], out: Path, title: str | None = None, langu
         The path of the page.
 
     Raises:
-        UserError: a source is missing, damaged, or holds nothing to report.
+        UserError: a source is missing, damaged, or holds nothing to report; or there is no such language.
     """
     out = out / "report.html" if out.is_dir() else out
     write_text(out, render(sources, title, language))

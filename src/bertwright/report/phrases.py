@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from bertwright.errors import UserError
 from bertwright.report.chinese import CHINESE
 
 Say = Callable[..., str]
@@ -16,7 +17,16 @@ def speaker(language: str) -> Say:
 
     Args:
         language: a key of PHRASES.
+
+    Raises:
+        UserError: it is none.
     """
+    if language not in PHRASES:
+        raise UserError(
+            f"there is no page in the language {language!r}",
+            expected=" or ".join(PHRASES),
+            advice="choose one of them; names and texts of yours stay as they are",
+        )
     phrases = PHRASES[language]
 
     def say(phrase: str, /, **values: str) -> str:
