@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from bertwright.analyze.senses import Sentence, read_sentences, word_vectors
-from bertwright.analyze.similarity import compared, cosines
+from bertwright.analyze.similarity import cosines, gap
 from bertwright.analyze.vectors import Reader, Reading, normalized
 from bertwright.errors import UserError
 from bertwright.run import write_json
@@ -92,7 +92,7 @@ def best_layer(vectors: Sequence[np.ndarray], groups: Sequence[Sequence[Sentence
         groups: of each word its sentences.
     """
     gaps = [
-        [compared(cosines(states), [sentence.group for sentence in each])["gap"] for states in word]
+        [gap(cosines(states), [sentence.group for sentence in each]) for states in word]
         for word, each in zip(vectors, groups, strict=True)
     ]
     return int(np.mean(gaps, axis=0).argmax())

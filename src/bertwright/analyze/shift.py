@@ -16,12 +16,11 @@ import torch
 from torch import Tensor
 
 from bertwright.analyze.alignment import read_dictionary, read_parallel
-from bertwright.analyze.vectors import Reader
+from bertwright.analyze.vectors import Reader, one_a_row
 from bertwright.batches import IGNORED
 from bertwright.checkpoint import load_whole
 from bertwright.model.heads import PretrainingModel
 from bertwright.run import write_json
-from bertwright.tasks.task import Window, lay_out
 
 ALPHAS = (1.0, 2.0, 3.0)
 """Those of slide 82."""
@@ -157,10 +156,7 @@ def read_off(
 ) -> list[np.ndarray]:
     """What the head says at each token of sentences, nothing masked; with `vector` [D] added to them at a layer."""
     special, encoder = laboratory.reader.special, laboratory.model.encoder
-    windows = [Window(number, (ids,)) for number, ids in enumerate(sequences)]
-    length = max(map(len, sequences)) + special.framing(1)
-    rows = lay_out(windows, special, length=length, samples=np.arange(len(windows)), share_rows=False)
-    in_order = (rows.sequence_starts // length)[np.argsort(rows.sample_ids)]
+    rows, in_order = one_a_row(sequences, special, max(map(len, sequences)) + special.framing(1))
     with torch.inference_mode():
         state = torch.empty(0)
         for number, state in enumerate(encoder.states(*rows.batch().inputs)):

@@ -101,19 +101,29 @@ def compared(values: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
         share of sentences whose most similar other one is of their own group; "p", the share of permutations of the
         groups with a gap as large.
     """
-    numbers = np.unique(np.array(labels), return_inverse=True)[1]
+    numbers = _numbers(labels)
     upper = np.triu(np.ones(values.shape, dtype=bool), 1)
     same = numbers[:, None] == numbers
     others = values - 4 * np.eye(len(values))  # below every cosine: a sentence is not its own neighbour
     return {
         "within": float(values[upper & same].mean()),
         "across": float(values[upper & ~same].mean()),
-        "gap": float(_gap(values, numbers[None])[0]),
+        "gap": gap(values, labels),
         "lowest_within": float(values[upper & same].min()),
         "highest_across": float(values[upper & ~same].max()),
         "nearest": float((numbers[others.argmax(axis=1)] == numbers).mean()),
         "p": permutation_test(values, numbers),
     }
+
+
+def gap(values: np.ndarray, labels: Sequence[str]) -> float:
+    """Mean cosine within the groups less that across them: cosines [S, S], groups [S]."""
+    return float(_gap(values, _numbers(labels)[None])[0])
+
+
+def _numbers(labels: Sequence[str]) -> np.ndarray:
+    """The number of each one's group, [S]."""
+    return np.unique(np.array(labels), return_inverse=True)[1]
 
 
 def permutation_test(values: np.ndarray, numbers: np.ndarray) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bertwright.batches import SpecialTokens
+from bertwright.batches import Rows, SpecialTokens
 from bertwright.checkpoint import Checkpoint, load_checkpoint, load_whole
 from bertwright.devices import keep_freed_memory, use_threads
 from bertwright.download import checkpoint_folder
@@ -141,17 +141,22 @@ class Reader:
         tokens = [special[0], *self.checkpoint.tokenizer.readable(reading.ids), special[1]]
         return tokens, np.stack(weights)
 
-    def _states(self, sequences: list[np.ndarray], length: int, *, alone: bool) -> np.ndarray:
+    def _states(self, sequences: Sequence[np.ndarray], length: int, *, alone: bool) -> np.ndarray:
         """Of each layer the vectors of some texts, a row each: [1 + layers, B, L, D]."""
-        windows = [Window(number, (ids,)) for number, ids in enumerate(sequences)]
-        rows = lay_out(windows, self.special, length=length, samples=np.arange(len(windows)), share_rows=False)
+        rows, in_order = one_a_row(sequences, self.special, length)
         if alone:  # a token sees those with its number only
             numbers = np.arange(1, 1 + rows.sequence_ids.size).reshape(rows.sequence_ids.shape)
             rows = replace(rows, sequence_ids=np.where(rows.sequence_ids > 0, numbers, 0))
-        in_order = (rows.sequence_starts // length)[np.argsort(rows.sample_ids)]
         with torch.inference_mode():
             states = [state.float().numpy() for state in self.model.encoder.states(*rows.batch().inputs)]
         return np.stack(states)[:, in_order]
+
+
+def one_a_row(sequences: Sequence[np.ndarray], special: SpecialTokens, length: int) -> tuple[Rows, np.ndarray]:
+    """Sequences of ids laid out in rows of `length`, a row each, and the row that each of them has."""
+    windows = [Window(number, (ids,)) for number, ids in enumerate(sequences)]
+    rows = lay_out(windows, special, length=length, samples=np.arange(len(windows)), share_rows=False)
+    return rows, (rows.sequence_starts // length)[np.argsort(rows.sample_ids)]
 
 
 def normalized(vectors: np.ndarray) -> np.ndarray:
