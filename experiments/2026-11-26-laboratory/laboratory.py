@@ -1,0 +1,135 @@
+"""Two languages of which everything is known: English, and English with every token renamed (slides 79 to 82).
+
+    python experiments/2026-11-26-laboratory/laboratory.py                          full text, seed 1
+    python experiments/2026-11-26-laboratory/laboratory.py --share 0.2 --seed 2     a fifth of the text at equal steps
+
+After Dufter and Schuetze (2020). The World English Bible (Debian's sword-text-web; public domain) in WordPiece of 2,048
+tokens; each verse once as tokens a0, a1, ... and once as b0, b1, ...: "Fake-English", whose tokens share nothing with
+the first ones but position, order and company. A small BERT reads both, mixed; nothing tells it that a17 and b17 are
+the same. The last verses are held back: they are the parallel sentences of `alignment` and `shift`, and the dictionary
+is exact. One run and its analyses per share and seed in --folder; what is there goes on, or is not done again.
+"""
+
+import argparse
+import re
+import struct
+import subprocess
+import tempfile
+import urllib.request
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from bertwright.analyze import alignment, shift
+from bertwright.config import PretrainRecipe, TokenizerSettings
+from bertwright.pretrain import pretrain
+from bertwright.recipe import parse
+from bertwright.report import write_report
+from bertwright.tokenizer import Tokenizer
+
+POOL = "http://deb.debian.org/debian/pool/main/s/sword-text-web/"
+HELD_BACK = 1000
+"""Verses."""
+WORDS = 2048
+LENGTH = 128
+
+
+def main() -> None:
+    """Do what is missing."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--share", type=float, default=1.0, help="of the text")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--steps", type=int, default=2400)
+    parser.add_argument("--random-share", type=float, default=0.1, help="of the masked tokens; 0: no random words")
+    parser.add_argument("--folder", type=Path, default=Path("runs/laboratory"))
+    given = parser.parse_args()
+    folder: Path = given.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    languages(folder)
+    name = f"share{given.share:g}-random{given.random_share:g}-seed{given.seed}"
+    run = folder / name
+    if not (run / "results" / "pretrain.json").exists():
+        pretrain(recipe_of(given, run), resume=(run / "recipe.toml").exists())
+    parallel = (folder / "held-a.txt", folder / "held-b.txt")
+    alignment(run, parallel, folder / "dictionary.tsv", folder=run)
+    shift(run, parallel, folder / "dictionary.tsv", alphas=(0.5, 1.0, 1.5, 2.0, 3.0), folder=run)
+    print(write_report([run], folder / f"{name}.html"))
+
+
+def languages(folder: Path) -> None:
+    """Both languages as symbols, a verse a line; the held-back verses by themselves; the dictionary."""
+    if (folder / "dictionary.tsv").exists():
+        return
+    text = verses()
+    tokenizer = Tokenizer.train(text, TokenizerSettings(vocabulary_size=WORDS))
+    encoded = tokenizer.encode_batch(text)
+    kept, held = encoded[:-HELD_BACK], encoded[-HELD_BACK:]
+    order = np.random.default_rng(1).permutation(len(kept))
+    for letter in "ab":
+        for stem, chosen in (("text", [kept[number] for number in order]), ("held", held)):
+            lines = [" ".join(f"{letter}{number}" for number in ids) for ids in chosen if 2 <= len(ids) <= LENGTH - 2]
+            (folder / f"{stem}-{letter}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    pairs = [f"a{number}\tb{number}" for number in range(tokenizer.vocabulary_size)]
+    (folder / "dictionary.tsv").write_text("\n".join(pairs) + "\n", encoding="utf-8")
+
+
+def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
+    """The shape of Dufter and Schuetze: twelve layers of 64, one head, steps of 256 rows in smaller batches."""
+    files = []
+    for letter in "ab":
+        whole = (given.folder / f"text-{letter}.txt").read_text(encoding="utf-8").splitlines()
+        part = given.folder / f"text-{letter}-{given.share:g}.txt"
+        part.write_text("\n".join(whole[: int(given.share * len(whole))]) + "\n", encoding="utf-8")
+        files.append(str(part))
+    return parse(
+        PretrainRecipe,
+        {
+            "run": str(run),
+            "store": str(given.folder / f"store-{given.share:g}"),
+            "corpus": {"files": files, "reader": "symbols", "held_out": 0.02},
+            "tokenizer": {"kind": "symbols", "vocabulary_size": 2 * WORDS + 16, "minimum_frequency": 1},
+            "model": {"layers": 12, "width": 64, "heads": 1, "inner_width": 256, "max_length": LENGTH},
+            "objective": {"random_share": given.random_share},
+            "optimizer": {"learning_rate": 2e-3},
+            "train": {
+                "steps": given.steps,
+                "warmup": 0.05,
+                "batch_size": 64,
+                "length": LENGTH,
+                "seed": given.seed,
+                "save_at": [given.steps * part // 12 for part in range(1, 13)],
+            },
+        },
+    )
+
+
+def verses() -> list[str]:
+    """The World English Bible, verse by verse, without its markup."""
+    with tempfile.TemporaryDirectory() as folder:
+        listing = urllib.request.urlopen(POOL).read().decode()
+        name = sorted(re.findall(r'href="(sword-text-web_[^"]+_all\.deb)"', listing))[-1]
+        package = Path(folder, name)
+        urllib.request.urlretrieve(POOL + name, package)
+        subprocess.run(["dpkg-deb", "-x", str(package), folder], check=True)
+        found: list[str] = []
+        for part in ("ot", "nt"):
+            (blocks,) = Path(folder).rglob(f"{part}.bzs")
+            data, places = blocks.with_suffix(".bzz").read_bytes(), blocks.with_suffix(".bzv").read_bytes()
+            index = blocks.read_bytes()
+            texts = []
+            for begin in range(0, len(index), 12):  # offset, size packed, size unpacked
+                offset, size, _ = struct.unpack_from("<III", index, begin)
+                texts.append(zlib.decompress(data[offset : offset + size]))
+            for begin in range(0, len(places) - 9, 10):  # block, offset, size
+                block, offset, size = struct.unpack_from("<IIH", places, begin)
+                if size:
+                    verse = texts[block][offset : offset + size].decode("utf-8", errors="replace")
+                    clean = re.sub(r"\s+", " ", re.sub(r"<note.*?</note>|<[^>]+>", " ", verse)).strip()
+                    if clean:
+                        found.append(clean)
+    return found
+
+
+if __name__ == "__main__":
+    main()
