@@ -137,6 +137,13 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
+def keep_result(result: dict[str, Any], folder: Path | None) -> dict[str, Any]:
+    """Write what an analysis found to results/KIND.json of a folder, if there is one, and hand it on."""
+    if folder is not None:
+        write_json(folder / "results" / f"{result['kind']}.json", result)
+    return result
+
+
 def read_json(path: Path) -> Any:
     """Read a JSON file that this project wrote.
 

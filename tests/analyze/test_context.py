@@ -18,19 +18,6 @@ from bertwright.report import write_report
 from bertwright.store import Store, StoreWriter
 from helpers import SYMBOLS, call, small_tokenizer
 
-
-@pytest.fixture
-def table(tmp_path: Path) -> Path:
-    rows = [
-        f"房间\t{group}\t{begin}的房间{end}"
-        for group, begin in (("一", "早餐"), ("二", "手机"))
-        for end in ("很好。", "很差。", "又快又好。")
-    ]
-    path = tmp_path / "rooms.tsv"
-    path.write_text("word\tgroup\ttext\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    return path
-
-
 # ---------------------------------------------------------------------------------------------- scores
 
 
@@ -97,13 +84,13 @@ def test_the_neighbourhood_leaves_the_word_out(two_topics: Store) -> None:
 # ---------------------------------------------------------------------------------------------- what moves a vector
 
 
-def test_a_hidden_neighbour_moves_the_vector_by_attention_only(trained: Path, table: Path) -> None:
+def test_a_hidden_neighbour_moves_the_vector_by_attention_only(trained: Path, rooms: Path) -> None:
     reader = Reader.load(trained / "pretrained")
     with torch.no_grad():  # five steps of training have left attention weak
         for module in reader.model.modules():
             if isinstance(module, Attention):
                 module.output.weight.mul_(30)
-    found = moves(reader, read_sentences(table)[0])
+    found = moves(reader, read_sentences(rooms)[0])
     attending, alone = np.array(found["attending"]), np.array(found["alone"])
     assert attending.shape == alone.shape == (2, 8)
     assert (attending[1, :3] > 1e-4).all()
@@ -128,9 +115,9 @@ def test_attention_is_that_of_transformers(trained: Path) -> None:
 # ---------------------------------------------------------------------------------------------- command and page
 
 
-def test_the_command_and_its_page(trained: Path, table: Path, tmp_path: Path) -> None:
+def test_the_command_and_its_page(trained: Path, rooms: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    answer = call("analyze", "context", trained / "pretrained", trained / "store", table, "--run", run, "--json")
+    answer = call("analyze", "context", trained / "pretrained", trained / "store", rooms, "--run", run, "--json")
     assert answer.code == 0, answer.err
     result = json.loads(answer.out)
     assert result["scores"]["cbow"] == 0.5
@@ -140,12 +127,12 @@ def test_the_command_and_its_page(trained: Path, table: Path, tmp_path: Path) ->
         assert told in write_report([run], tmp_path / "page.html", language=language).read_text(encoding="utf-8")
 
 
-def test_without_gensim(trained: Path, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_gensim(trained: Path, rooms: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "gensim.models", None)
     with pytest.raises(UserError, match=r"pip install 'bertwright\[lecture\]'"):
-        context(trained / "pretrained", trained / "store", table)
+        context(trained / "pretrained", trained / "store", rooms)
 
 
-def test_without_a_store(trained: Path, table: Path, tmp_path: Path) -> None:
+def test_without_a_store(trained: Path, rooms: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="store"):
-        context(trained / "pretrained", tmp_path / "nothing", table)
+        context(trained / "pretrained", tmp_path / "nothing", rooms)

@@ -19,19 +19,6 @@ from helpers import call
 TEXTS = ["房间很好。", "早餐又脏又乱，非常失望，下次不来。", "a b", "前台的房间"]
 
 
-@pytest.fixture
-def table(tmp_path: Path) -> Path:
-    """房间 in two groups of three sentences; the groups begin with words of their own."""
-    rows = [
-        f"房间\t{group}\t{begin}的房间{end}"
-        for group, begin in (("一", "早餐"), ("二", "手机"))
-        for end in ("很好。", "很差。", "又快又好，下次还来。")
-    ]
-    path = tmp_path / "rooms.tsv"
-    path.write_text("word\tgroup\ttext\n" + "\n".join(rows) + "\n", encoding="utf-8")
-    return path
-
-
 # ---------------------------------------------------------------------------------------------- vectors
 
 
@@ -143,9 +130,9 @@ def test_bad_tables(tmp_path: Path, rows: list[str], told: str) -> None:
     assert raised.value.file == path
 
 
-def test_words_and_tables_that_do_not_exist(table: Path) -> None:
+def test_words_and_tables_that_do_not_exist(rooms: Path) -> None:
     with pytest.raises(UserError, match="there is no sentence for '早餐'"):
-        read_sentences(table, ["房间", "早餐"])
+        read_sentences(rooms, ["房间", "早餐"])
     with pytest.raises(UserError, match="apple-simplified, apple-traditional, english"):
         read_sentences("nothing")
 
@@ -153,9 +140,9 @@ def test_words_and_tables_that_do_not_exist(table: Path) -> None:
 # ---------------------------------------------------------------------------------------------- command and page
 
 
-def test_the_command_and_its_page(trained: Path, table: Path, tmp_path: Path) -> None:
+def test_the_command_and_its_page(trained: Path, rooms: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    answer = call("analyze", "similarity", trained / "pretrained", table, "--run", run, "--json")
+    answer = call("analyze", "similarity", trained / "pretrained", rooms, "--run", run, "--json")
     assert answer.code == 0, answer.err
     result = json.loads(answer.out)
     (word,) = result["words"]

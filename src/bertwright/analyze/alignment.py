@@ -18,7 +18,7 @@ from bertwright.analyze.senses import place_of
 from bertwright.analyze.vectors import Reader, normalized
 from bertwright.corpus.files import open_text
 from bertwright.errors import UserError
-from bertwright.run import write_json
+from bertwright.run import keep_result
 
 FEWEST = 20
 """Pairs of sentences, at least."""
@@ -89,9 +89,7 @@ def alignment(
             for one, other, each in zip(*sentences, gap, strict=True)
         ],
     }
-    if folder is not None:
-        write_json(folder / "results" / "alignment.json", result)
-    return result
+    return keep_result(result, folder)
 
 
 # ---------------------------------------------------------------------------------------------- reading

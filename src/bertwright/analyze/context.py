@@ -14,7 +14,7 @@ import numpy as np
 from bertwright.analyze.senses import Sentence, read_sentences, word_vectors
 from bertwright.analyze.vectors import Reader, normalized
 from bertwright.errors import UserError
-from bertwright.run import write_json
+from bertwright.run import keep_result
 from bertwright.store import Store
 from bertwright.tokenizer import Tokenizer
 
@@ -68,9 +68,7 @@ def context(
         "moves": moves(reader, [sentence for each in groups for sentence in each]),
         "attention": [_attention(reader, sentence) for sentence in _first_of_each(groups[0])],
     }
-    if folder is not None:
-        write_json(folder / "results" / "context.json", result)
-    return result
+    return keep_result(result, folder)
 
 
 _SCORES = ("cbow", "neighbours", "layers")

@@ -23,7 +23,7 @@ from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.finetune import finetune
 from bertwright.recipe import parse
-from bertwright.run import Run, read_json, write_json, write_text
+from bertwright.run import Run, keep_result, read_json, write_json, write_text
 from bertwright.tokenizer import Tokenizer
 from bertwright.train import Progress
 from bertwright.vocabulary import CONTINUATION, SPACE
@@ -99,8 +99,7 @@ def domains(
         shown = {"symbols": len(table), "example": dict(list(table.items())[:8])}
         sets.append({"name": name, "metric": metric, "examples": examples, **shown, "starts": starts})
     result = {"kind": "domains", "seeds": list(seeds), "sets": sets}
-    write_json(folder / "results" / "domains.json", result)
-    return result
+    return keep_result(result, folder)
 
 
 def _check(name: str, recipe: FinetuneRecipe) -> None:

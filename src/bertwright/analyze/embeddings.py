@@ -15,7 +15,7 @@ from bertwright.analyze.senses import Sentence, read_sentences, word_vectors
 from bertwright.analyze.similarity import cosines, gap
 from bertwright.analyze.vectors import Reader, Reading, normalized
 from bertwright.errors import UserError
-from bertwright.run import write_json
+from bertwright.run import keep_result
 
 NEIGHBOURS = 8
 """Of a token, or of a sense."""
@@ -75,9 +75,7 @@ def embeddings(
             for number in range(1 + reader.num_layers)
         ],
     }
-    if folder is not None:
-        write_json(folder / "results" / "embeddings.json", result)
-    return result
+    return keep_result(result, folder)
 
 
 def _of(sentences: list[Sentence], group: str) -> list[int]:

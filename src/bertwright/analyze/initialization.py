@@ -17,7 +17,7 @@ from bertwright.config import FinetuneRecipe
 from bertwright.finetune import finetune
 from bertwright.metrics import LOWER_IS_BETTER
 from bertwright.recipe import parse
-from bertwright.run import Run, read_json, write_json
+from bertwright.run import Run, keep_result, read_json, write_json
 from bertwright.train import Progress
 
 STARTS = ("pretrained", "random")
@@ -75,8 +75,7 @@ def initialization(
         shown = {key: first[key] for key in ("task", "metric", "labels", "examples")}
         tasks.append({"name": name, **shown, **curves, "judged": judged(curves, shown["labels"], shown["metric"])})
     result = {"kind": "initialization", "epochs": epochs, "seeds": list(seeds), "tasks": tasks}
-    write_json(folder / "results" / "initialization.json", result)
-    return result
+    return keep_result(result, folder)
 
 
 def judged(curves: Mapping[str, Mapping[str, list[list[float]]]], labels: int, metric: str) -> dict[str, Any]:

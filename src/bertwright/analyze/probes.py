@@ -21,7 +21,7 @@ from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.finetune import finetune
 from bertwright.recipe import parse
-from bertwright.run import Run, read_json, write_json
+from bertwright.run import Run, keep_result, read_json, write_json
 from bertwright.train import Progress
 
 MOST_MASKED = 60
@@ -95,8 +95,7 @@ def probes(
     }
     if over_checkpoints and all("reconstruction" in cell for cell in cells):
         result["order"] = learning_order(cells, result["frequencies"])
-    write_json(folder / "results" / "probes.json", result)
-    return result
+    return keep_result(result, folder)
 
 
 def _checkpoints(model: str | Path) -> dict[int | None, Path]:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from bertwright.analyze.labelled import Labelled
+from bertwright.analyze.vectors import overlapping
 from bertwright.batches import IGNORED, SpecialTokens
 from bertwright.checkpoint import Checkpoint, load_whole
 from bertwright.model.heads import PretrainingModel
@@ -41,7 +42,7 @@ def recovered(checkpoint: Checkpoint, texts: Sequence[Labelled], most_masked: in
     for each, (ids, offsets) in zip(texts, encoded, strict=True):
         if len(ids) + special.framing(1) <= checkpoint.config.max_length:
             for (begin, end), label in zip(each.spans, each.labels, strict=True):
-                pieces = np.flatnonzero((offsets[:, 0] < end) & (offsets[:, 1] > begin))
+                pieces = overlapping(offsets, begin, end)
                 if len(pieces) and tokenizer.unk_id not in ids[pieces]:
                     places.append((label, ids, pieces))
     seen: defaultdict[str, int] = defaultdict(int)

@@ -20,7 +20,7 @@ from bertwright.analyze.vectors import Reader, one_a_row
 from bertwright.batches import IGNORED
 from bertwright.checkpoint import load_whole
 from bertwright.model.heads import PretrainingModel
-from bertwright.run import write_json
+from bertwright.run import keep_result
 
 ALPHAS = (1.0, 2.0, 3.0)
 """Those of slide 82."""
@@ -115,9 +115,7 @@ def shift(
     layer, index = (int(each) for each in np.unravel_index(goal.argmax(), goal.shape))
     result["best"] = {"layer": layer, "alpha": alphas[index]}
     result["examples"] = examples(laboratory, texts, one[:SHOWN], difference[layer], layer, alphas)
-    if folder is not None:
-        write_json(folder / "results" / "shift.json", result)
-    return result
+    return keep_result(result, folder)
 
 
 # ---------------------------------------------------------------------------------------------- tokens

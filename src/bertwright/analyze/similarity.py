@@ -13,7 +13,7 @@ import numpy as np
 
 from bertwright.analyze.senses import Sentence, read_sentences, word_vectors
 from bertwright.analyze.vectors import Reader, Reading, normalized
-from bertwright.run import write_json
+from bertwright.run import keep_result
 
 PERMUTATIONS = 9999
 """Of the sentences' groups, in the test of the gap."""
@@ -45,9 +45,7 @@ def similarity(
     reader = Reader.load(model)
     found = [_of_word(reader, each) for each in groups]
     result = {"kind": "similarity", "model": str(model), "words": found}
-    if folder is not None:
-        write_json(folder / "results" / "similarity.json", result)
-    return result
+    return keep_result(result, folder)
 
 
 def _of_word(reader: Reader, sentences: list[Sentence]) -> dict[str, Any]:

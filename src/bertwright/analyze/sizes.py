@@ -14,7 +14,7 @@ from bertwright.config import ModelConfig, PretrainRecipe
 from bertwright.download import checkpoint_folder
 from bertwright.pretrain import num_parameters
 from bertwright.recipe import load_recipe
-from bertwright.run import write_json
+from bertwright.run import keep_result
 
 TRAINING_BYTES = 16
 """Of a parameter in training: itself, its gradient and Adam's two moments, in float32."""
@@ -158,9 +158,7 @@ def sizes(own: Sequence[str] = (), folder: Path | None = None) -> dict[str, Any]
     models += [_own_entry(name) for name in own]
     models.sort(key=lambda each: each["parameters"])
     result = {"kind": "sizes", "models": models}
-    if folder is not None:
-        write_json(folder / "results" / "sizes.json", result)
-    return result
+    return keep_result(result, folder)
 
 
 def _entry(model: Published) -> dict[str, Any]:

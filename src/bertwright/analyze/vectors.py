@@ -33,7 +33,7 @@ class Reading:
 
     def pieces(self, begin: int, end: int) -> np.ndarray:
         """The numbers of the tokens that overlap these characters."""
-        return np.flatnonzero((self.offsets[:, 0] < end) & (self.offsets[:, 1] > begin))
+        return overlapping(self.offsets, begin, end)
 
     def word(self, begin: int, end: int) -> np.ndarray:
         """The vector of a word at every layer, [1 + layers, D]: the mean of the pieces that overlap it."""
@@ -150,6 +150,11 @@ class Reader:
         with torch.inference_mode():
             states = [state.float().numpy() for state in self.model.encoder.states(*rows.batch().inputs)]
         return np.stack(states)[:, in_order]
+
+
+def overlapping(offsets: np.ndarray, begin: int, end: int) -> np.ndarray:
+    """The numbers of the tokens whose characters, [N, 2], overlap those from begin to end."""
+    return np.flatnonzero((offsets[:, 0] < end) & (offsets[:, 1] > begin))
 
 
 def one_a_row(sequences: Sequence[np.ndarray], special: SpecialTokens, length: int) -> tuple[Rows, np.ndarray]:

@@ -6,16 +6,12 @@ from bertwright.report.blocks import Block, Figure, Heading, Paragraph, Section,
 from bertwright.report.charts import BASE, Chart, axis, line, rounded
 from bertwright.report.numbers import number
 from bertwright.report.phrases import Say
-from bertwright.report.sources import Source
+from bertwright.report.sources import Source, sections_of
 
 
 def alignment_sections(sources: list[Source], say: Say) -> list[Section]:
     """One section for every such result."""
-    found = [source.results["alignment"] for source in sources if "alignment" in source.results]
-    return [
-        Section(f"alignment-{index}", say("Translations side by side"), _blocks(each, say))
-        for index, each in enumerate(found, start=1)
-    ]
+    return sections_of(sources, "alignment", say("Translations side by side"), lambda each: _blocks(each, say))
 
 
 def _blocks(result: dict[str, Any], say: Say) -> list[Block]:

@@ -6,16 +6,14 @@ from bertwright.report.blocks import Block, Figure, Heading, Paragraph, Section,
 from bertwright.report.charts import BASE, Chart, axis, heat_map, line, rounded
 from bertwright.report.numbers import number, percent
 from bertwright.report.phrases import Say
-from bertwright.report.sources import Source
+from bertwright.report.sources import Source, sections_of
 
 
 def context_sections(sources: list[Source], say: Say) -> list[Section]:
     """One section for every such result."""
-    found = [source.results["context"] for source in sources if "context" in source.results]
-    return [
-        Section(f"context-{index}", say("One vector for a word, or one for each occurrence"), _blocks(each, say))
-        for index, each in enumerate(found, start=1)
-    ]
+    return sections_of(
+        sources, "context", say("One vector for a word, or one for each occurrence"), lambda each: _blocks(each, say)
+    )
 
 
 def _blocks(result: dict[str, Any], say: Say) -> list[Block]:

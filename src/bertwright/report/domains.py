@@ -8,7 +8,7 @@ from bertwright.report.charts import BASE, Chart, axis, line, rounded
 from bertwright.report.comparison import metric_name
 from bertwright.report.numbers import number
 from bertwright.report.phrases import Say
-from bertwright.report.sources import Source
+from bertwright.report.sources import Source, sections_of
 
 COLOURS = {"text": "--blue", "reembedded": "--green", "random": "--orange", "own": "--purple"}
 
@@ -24,11 +24,7 @@ PUBLISHED_SETS = ("localization", "stability", "fluorescence", "H3", "H4", "H3K9
 
 def domain_sections(sources: list[Source], say: Say) -> list[Section]:
     """One section for every such result."""
-    found = [source.results["domains"] for source in sources if "domains" in source.results]
-    return [
-        Section(f"domains-{index}", say("Does English help elsewhere?"), _blocks(each, say))
-        for index, each in enumerate(found, start=1)
-    ]
+    return sections_of(sources, "domains", say("Does English help elsewhere?"), lambda each: _blocks(each, say))
 
 
 def _names(say: Say) -> dict[str, str]:

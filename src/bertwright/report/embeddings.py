@@ -6,7 +6,7 @@ from typing import Any
 from bertwright.report.blocks import Block, Paragraph, Section, Slides, Table
 from bertwright.report.charts import AXIS, BASE, Chart, plain
 from bertwright.report.phrases import Say
-from bertwright.report.sources import Source
+from bertwright.report.sources import Source, sections_of
 
 COLOURS = ("--blue", "--orange", "--green", "--purple")
 """Of a word's senses; with more than four they repeat."""
@@ -14,11 +14,7 @@ COLOURS = ("--blue", "--orange", "--green", "--purple")
 
 def embedding_sections(sources: list[Source], say: Say) -> list[Section]:
     """One section for every such result."""
-    found = [source.results["embeddings"] for source in sources if "embeddings" in source.results]
-    return [
-        Section(f"embeddings-{index}", say("Which tokens lie close"), _blocks(each, say))
-        for index, each in enumerate(found, start=1)
-    ]
+    return sections_of(sources, "embeddings", say("Which tokens lie close"), lambda each: _blocks(each, say))
 
 
 def _blocks(result: dict[str, Any], say: Say) -> list[Block]:

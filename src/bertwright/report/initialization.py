@@ -8,16 +8,14 @@ from bertwright.report.charts import BASE, Chart, axis, line, plain, rounded
 from bertwright.report.comparison import metric_name
 from bertwright.report.numbers import number
 from bertwright.report.phrases import Say
-from bertwright.report.sources import Source
+from bertwright.report.sources import Source, sections_of
 
 
 def initialization_sections(sources: list[Source], say: Say) -> list[Section]:
     """One section for every analysis."""
-    found = [source.results["initialization"] for source in sources if "initialization" in source.results]
-    return [
-        Section(f"initialization-{index}", say("Pre-trained and random weights"), _blocks(result, say))
-        for index, result in enumerate(found, start=1)
-    ]
+    return sections_of(
+        sources, "initialization", say("Pre-trained and random weights"), lambda each: _blocks(each, say)
+    )
 
 
 def _blocks(result: dict[str, Any], say: Say) -> list[Block]:

@@ -7,7 +7,7 @@ from bertwright.report.blocks import Block, Figure, Heading, Paragraph, Section,
 from bertwright.report.charts import BASE, Chart, axis, line, rounded
 from bertwright.report.numbers import number, percent
 from bertwright.report.phrases import Say
-from bertwright.report.sources import Source
+from bertwright.report.sources import Source, sections_of
 
 COLOURS = ("--blue", "--orange", "--green", "--purple", "--ink")
 DASHES = ("solid", "dash", "dot", "dashdot")
@@ -15,11 +15,7 @@ DASHES = ("solid", "dash", "dot", "dashdot")
 
 def probe_sections(sources: list[Source], say: Say) -> list[Section]:
     """One section for every such result."""
-    found = [source.results["probes"] for source in sources if "probes" in source.results]
-    return [
-        Section(f"probes-{index}", say("What can be read from the vectors"), _blocks(each, say))
-        for index, each in enumerate(found, start=1)
-    ]
+    return sections_of(sources, "probes", say("What can be read from the vectors"), lambda each: _blocks(each, say))
 
 
 def _blocks(result: dict[str, Any], say: Say) -> list[Block]:

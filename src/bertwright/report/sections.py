@@ -37,8 +37,10 @@ from bertwright.report.similarity import similarity_sections
 from bertwright.report.sizes import size_sections
 from bertwright.report.sources import Source
 
-DRAWN = {"data", "pretrain", "start", "finetune", "fill", "answer", "demo", "compete"}
-DRAWN |= {"initialization", "sizes", "similarity", "embeddings", "context", "probes", "domains", "alignment", "shift"}
+DRAWN = {
+    *("data", "pretrain", "start", "finetune", "fill", "answer", "demo", "compete"),
+    *("initialization", "domains", "sizes", "similarity", "embeddings", "context", "probes", "alignment", "shift"),
+}
 """Names of the results that a section draws; the others are shown as they are."""
 
 MAX_OTHER = 100_000

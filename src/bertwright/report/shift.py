@@ -6,18 +6,14 @@ from bertwright.report.blocks import Block, Facts, Figure, Heading, Paragraph, S
 from bertwright.report.charts import BASE, Chart, axis, line, rounded
 from bertwright.report.numbers import percent
 from bertwright.report.phrases import Say
-from bertwright.report.sources import Source
+from bertwright.report.sources import Source, sections_of
 
 COLOURS = ("--blue", "--green", "--purple", "--orange")
 
 
 def shift_sections(sources: list[Source], say: Say) -> list[Section]:
     """One section for every such result."""
-    found = [source.results["shift"] for source in sources if "shift" in source.results]
-    return [
-        Section(f"shift-{index}", say("The vector that is language"), _blocks(each, say))
-        for index, each in enumerate(found, start=1)
-    ]
+    return sections_of(sources, "shift", say("The vector that is language"), lambda each: _blocks(each, say))
 
 
 def _blocks(result: dict[str, Any], say: Say) -> list[Block]:

@@ -8,7 +8,7 @@ from bertwright.report.blocks import Block, Figure, Fold, Paragraph, Section, Sl
 from bertwright.report.charts import BASE, Chart, axis, heat_map, line, rounded
 from bertwright.report.numbers import number
 from bertwright.report.phrases import Say
-from bertwright.report.sources import Source
+from bertwright.report.sources import Source, sections_of
 
 AROUND = 13
 """Characters of a sentence that a label of the heat map shows on each side of the word."""
@@ -16,11 +16,7 @@ AROUND = 13
 
 def similarity_sections(sources: list[Source], say: Say) -> list[Section]:
     """One section for every such result."""
-    found = [source.results["similarity"] for source in sources if "similarity" in source.results]
-    return [
-        Section(f"similarity-{index}", say("One word in many sentences"), _blocks(each, say))
-        for index, each in enumerate(found, start=1)
-    ]
+    return sections_of(sources, "similarity", say("One word in many sentences"), lambda each: _blocks(each, say))
 
 
 def _blocks(result: dict[str, Any], say: Say) -> list[Block]:

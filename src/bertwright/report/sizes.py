@@ -7,13 +7,12 @@ from bertwright.report.blocks import Figure, Paragraph, Section, Table
 from bertwright.report.charts import BASE, Chart, axis, plain
 from bertwright.report.numbers import short
 from bertwright.report.phrases import Say
-from bertwright.report.sources import Source
+from bertwright.report.sources import Source, sections_of
 
 
 def size_sections(sources: list[Source], say: Say) -> list[Section]:
     """One section for every such result."""
-    found = [source.results["sizes"] for source in sources if "sizes" in source.results]
-    return [Section(f"sizes-{index}", say("Sizes"), _blocks(each, say)) for index, each in enumerate(found, start=1)]
+    return sections_of(sources, "sizes", say("Sizes"), lambda each: _blocks(each, say))
 
 
 def _blocks(result: dict[str, Any], say: Say) -> list[Any]:

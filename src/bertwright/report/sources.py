@@ -1,11 +1,13 @@
 """What a report is drawn from: run folders and results/*.json, read from disk."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from bertwright.errors import UserError
+from bertwright.report.blocks import Block, Section
 from bertwright.run import ASIDE, Run, read_json
 
 
@@ -22,6 +24,14 @@ class Source:
     log: list[dict[str, Any]] = field(default_factory=list)
     results: dict[str, Any] = field(default_factory=dict)
     """File name without .json -> contents."""
+
+
+def sections_of(
+    sources: list[Source], kind: str, title: str, draw: Callable[[dict[str, Any]], list[Block]]
+) -> list[Section]:
+    """A section for every results/KIND.json, drawn by a function."""
+    found = [source.results[kind] for source in sources if kind in source.results]
+    return [Section(f"{kind}-{index}", title, draw(each)) for index, each in enumerate(found, start=1)]
 
 
 def read_sources(paths: list[Path]) -> list[Source]:
