@@ -54,6 +54,7 @@ LEVELS = {
     "fill": 6,
     "finetune": 6,
     "inspection": 6,
+    "music": 6,
     "predict": 6,
     "prepare": 6,
     "pretrain": 6,

@@ -3,10 +3,13 @@
     python experiments/2026-11-23-pairs/pairs.py --text rfc.txt          nine runs of a quarter of an hour
     python experiments/2026-11-23-pairs/pairs.py --text rfc.txt --seeds 2 --pairs none --threads 1    one of them
     python experiments/2026-11-23-pairs/pairs.py --text rfc.txt --start MINILM --steps 1200 --folder runs/pairs-start
+    python experiments/2026-11-23-pairs/pairs.py --text rfc.txt --start TINY --learning-rate 5e-4 --pair-weight 4
+                                        --steps 3000 --threads 1 --tasks --folder runs/pairs-tiny
 
 Three objectives (masked tokens alone, with next sentence, with sentence order), the same text, model and steps. Every
 model with a pair head is then asked both questions, "is next" standing for "in order", on the same held-out pairs.
 With --start the models do not begin from random weights but from a pre-trained encoder, which knows words already.
+With --tasks each is then fine-tuned on two tasks of pairs (MRPC, SICK; needs $BERTWRIGHT_DATA).
 Beside them a bag of words: how much of the second part's vocabulary stands in the first, with the threshold that is
 best on training pairs. The runs show a plateau, too (P20): how long the loss of masked tokens stays near the unigram
 entropy, and the most that it falls in a tenth of the run. One JSON per run in --folder; what is there is not run again.
@@ -22,18 +25,20 @@ import torch
 
 from bertwright.batches import IGNORED, Rows, SpecialTokens
 from bertwright.checkpoint import load_checkpoint, load_weights
-from bertwright.config import ObjectiveSettings, PretrainRecipe
+from bertwright.config import FinetuneRecipe, ObjectiveSettings, PretrainRecipe
+from bertwright.finetune import finetune
 from bertwright.model.heads import PretrainingModel
 from bertwright.objectives import pretraining_answers, pretraining_counts, pretraining_rows
 from bertwright.prepare import prepare
 from bertwright.pretrain import pretrain
-from bertwright.recipe import parse
+from bertwright.recipe import load_recipe, parse
 from bertwright.run import Run, read_json, write_json
 from bertwright.samples import Mixture, mix
 from bertwright.store import Store
 
 LENGTH = 128
 PAIRS = ("next_sentence", "sentence_order")
+TASKS = ("pair-mrpc", "pair-sick")
 HELD_OUT_PAIRS, TRAINING_PAIRS, BATCH = 2000, 4000, 32
 NEAR = 0.3
 """Nats."""
@@ -46,6 +51,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--text", required=True)
     parser.add_argument("--start", help="a checkpoint that all models begin from; without it, random weights")
+    parser.add_argument("--learning-rate", type=float, default=2e-4, help="with --start")
+    parser.add_argument("--pair-weight", type=float, default=1.0, help="of the loss of pairs")
+    parser.add_argument("--tasks", action="store_true", help="fine-tune on tasks of pairs, too")
     parser.add_argument("--steps", type=int, default=3600, help="of 2,048 tokens")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
     parser.add_argument("--pairs", nargs="+", default=["none", *PAIRS], choices=["none", *PAIRS])
@@ -56,7 +64,7 @@ def main() -> None:
     for seed in given.seeds:
         for pair in given.pairs:
             recipe = recipe_of(given, pair, seed)
-            results.setdefault(pair, []).append(cell(recipe, given.folder))
+            results.setdefault(pair, []).append(cell(recipe, given.folder, tasks=given.tasks))
     store = Store.open(given.folder / "store")
     for pair in PAIRS:
         print(f"bag of words, {pair}: {bag_of_words(store, pair):.3f}")
@@ -72,7 +80,7 @@ def spread(values: list[float]) -> str:
     return f"{statistics.mean(values):.3f} ± {deviation:.3f}"
 
 
-def cell(recipe: PretrainRecipe, folder: Path) -> dict[str, Any]:
+def cell(recipe: PretrainRecipe, folder: Path, *, tasks: bool) -> dict[str, Any]:
     """One run, and what its model answers."""
     path = folder / f"{Path(recipe.run).name}.json"
     if not path.exists():
@@ -84,8 +92,24 @@ def cell(recipe: PretrainRecipe, folder: Path) -> dict[str, Any]:
         found = {"masked_tokens": result["evaluation"]["masked_tokens"], **plateau(curve, store.unigram_entropy)}
         if recipe.objective.pair != "none":
             found |= {f"accuracy of {asked}": accuracy(store, Path(recipe.run, "best"), asked) for asked in PAIRS}
+        if tasks:
+            found |= {f"test score of {name}": fine_tuned(recipe, name) for name in TASKS}
         write_json(path, {**found, "curve": curve.round(3).tolist()})
     return read_json(path)
+
+
+def fine_tuned(recipe: PretrainRecipe, name: str) -> float:
+    """Test score of a task of pairs from a run's checkpoint, with the pooler that the pairs have trained."""
+    settings = [f"start.checkpoint={recipe.run}/best", "start.pooling=cls", f"run={recipe.run}-{name}"]
+    training = [
+        f"train.seed={recipe.train.seed}",
+        f"train.threads={recipe.train.threads}",
+        "optimizer.learning_rate=3e-4",
+    ]
+    file = Path(__file__).parents[2] / "recipes" / f"{name}.toml"
+    tuned = load_recipe(FinetuneRecipe, file, [*settings, *training])
+    result = finetune(tuned, resume=Path(tuned.run, "recipe.toml").exists())
+    return result["test"]["metrics"][result["metric"]]
 
 
 def smoothed(run: Run) -> np.ndarray:
@@ -118,14 +142,14 @@ def recipe_of(given: argparse.Namespace, pair: str, seed: int) -> PretrainRecipe
         "optimizer": muon,
     }
     if given.start:
-        begin = {"start": {"checkpoint": given.start}, "optimizer": {"learning_rate": 2e-4}}
+        begin = {"start": {"checkpoint": given.start}, "optimizer": {"learning_rate": given.learning_rate}}
     return parse(
         PretrainRecipe,
         {
             "run": str(given.folder / f"{pair}-{seed}"),
             "store": str(given.folder / "store"),
             "corpus": {"files": [given.text], "reader": "sentences", "held_out": 0.05, "language": "en"},
-            "objective": {"pair": pair},
+            "objective": {"pair": pair, "pair_weight": given.pair_weight},
             **begin,
             "train": {
                 "steps": given.steps,

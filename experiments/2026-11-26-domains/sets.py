@@ -99,8 +99,7 @@ def localization() -> Sides:
     places = ("Cytoplasmic", "CytoplasmicMembrane", "Extracellular", "OuterMembrane", "Periplasmic")
     rows: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
-        base = unpacked(PSORTB, folder)
-        (path,) = (each for each in base.rglob("sclblast") if each.is_file() and each.parent.parent.name == "gramneg")
+        (path,) = unpacked(PSORTB, folder).rglob("sclblast/gramneg/sclblast")
         for header, sequence in sequences(path):
             found = re.match(r"\S+\s+\[([^\]]*)\]", header)
             if found and found[1] in places and 40 <= len(sequence) <= 500:
