@@ -63,7 +63,7 @@ def music(tmp_path: Path) -> Path:
     (tmp_path / "bach" / "one.abc").write_text(ABC, encoding="utf-8")
     (tmp_path / "bach" / "two.krn").write_text(KERN, encoding="utf-8")
     (tmp_path / "three.musicxml").write_text(MUSICXML, encoding="utf-8")
-    (tmp_path / "four.mid").write_bytes(midi(60, 64, 63))
+    (tmp_path / "four.mid").write_bytes(midi(60, 64, 63, 48))
     return tmp_path
 
 
@@ -72,10 +72,10 @@ def test_every_format_is_read(music: Path) -> None:
     rows = rows_of(music, "bach", "three.musicxml", "four.mid")
     assert [(row["text"], row["voice"]) for row in rows] == [
         ("G4 A4 B4 F#4 r G4 C5", 1),
-        ("C4 D4", 1),
-        ("E-5 F5 G5", 2),
+        ("E-5 F5 G5", 1),
+        ("C4 D4", 2),
         ("C4 B-3", 1),
-        ("C4 E4 E-4", 1),
+        ("C4 E4 E-4 C3", 1),
     ]
     assert [row["label"] for row in rows] == ["bach", "bach", "bach", music.name, music.name]
     assert [row["work"] for row in rows][:4] == ["one.abc", *["Missa sine nomine"] * 2, "three.musicxml"]

@@ -107,7 +107,7 @@ def fine_tuned(recipe: PretrainRecipe, name: str) -> float:
         "optimizer.learning_rate=3e-4",
     ]
     file = Path(__file__).parents[2] / "recipes" / f"{name}.toml"
-    tuned = load_recipe(FinetuneRecipe, file, [*settings, *training])
+    tuned = load_recipe(FinetuneRecipe, file, [*settings, *training, "optimizer.learning_rate=3e-4"])
     result = finetune(tuned, resume=Path(tuned.run, "recipe.toml").exists())
     return result["test"]["metrics"][result["metric"]]
 

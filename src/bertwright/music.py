@@ -6,8 +6,8 @@ A row for each voice, or one for all voices of a piece together. Its symbols sta
     interval   +2 -5 0 r          semitones from the note before; the first note has none, so that the key is not told
     duration   C4_1 F#4_0.5 r_2   pitch, and how long it sounds in quarter notes
 
-Tied notes are one, grace notes are left out, and of a chord within a voice the highest note is taken. The files are read
-by music21, in processes of their own.
+Tied notes are one, grace notes are left out, and of a chord within a voice the highest note is taken. music21 reads the
+files, in processes of its own.
 """
 
 import json
@@ -32,7 +32,7 @@ SUFFIXES = (".mid", ".midi", ".xml", ".musicxml", ".mxl", ".abc", ".krn")
 REST = "r"
 
 Sound = tuple[float, float, int | None, str]
-"""When it begins and how long it lasts, in quarter notes; the highest pitch in semitones, and its name; None: a rest."""
+"""When it begins and how long it lasts, in quarter notes; its pitch in semitones (None: a rest), and its name."""
 
 Progress = Callable[[str, int, int | None], None]
 """Told how far the work is: its name, files done, files in all."""
@@ -50,8 +50,8 @@ def convert(
     """Write the pieces of some files or folders into a table (.jsonl).
 
     Args:
-        patterns: files, folders (all music in them) or globs. What is named is the label of its pieces: a folder's name,
-            a file's folder's name.
+        patterns: files, folders (all music in them) or globs. Pieces are labelled with the name of the folder that is
+            named, or in which the file is.
         target: the table; columns "text", "label", "work" (what belongs on one side of a split: the larger work that
             the file names, else the folder below the one that was named, else the file, or the tune within it),
             "file", and "voice" (its number; 0 where all are together).
@@ -77,8 +77,7 @@ def convert(
             expected="a name that ends in .jsonl",
             advice="name the table so",
         )
-    files = _music_files(patterns)
-    jobs = [(file, label, work, symbols, voices) for file, label, work in files]
+    jobs: list[Job] = [(*each, symbols, voices) for each in _music_files(patterns)]
     counts: Counter[str] = Counter()
     labels: Counter[str] = Counter()
     skipped = []

@@ -7,10 +7,10 @@ Exit codes: 0 done, 1 a user's error, 2 usage, 130 interrupted.
 import io
 import sys
 
-from bertwright.cli import analyses, verbs
+from bertwright.cli import analyses, data, verbs
 from bertwright.cli.parts import app
 
-__all__ = ["analyses", "app", "main", "verbs"]
+__all__ = ["analyses", "app", "data", "main", "verbs"]
 
 
 def main() -> None:

@@ -1,11 +1,12 @@
 """Folds that do not leak: equal texts, and all of a group, are on one side; classes are spread evenly."""
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import numpy as np
 
 from bertwright.errors import UserError
+from bertwright.groups import connected
 from bertwright.tasks.task import Example, Task
 
 
@@ -23,30 +24,21 @@ def groups_of(task: Task, examples: Sequence[Example], column: str | None) -> li
     Raises:
         UserError: the examples have no such column.
     """
-    parent = list(range(len(examples)))
-
-    def root(number: int) -> int:
-        while parent[number] != number:
-            parent[number] = parent[parent[number]]
-            number = parent[number]
-        return number
-
-    first: dict[tuple[str, str], int] = {}
-    for number, example in enumerate(examples):
-        keys = [("text", task.key(example)), ("task", task.group(example))]
-        if column is not None:
-            if column not in example.columns:
-                raise UserError(
-                    f"there is no column {column!r} to group by",
-                    file=example.file,
-                    line=example.line,
-                    expected=f"one of {', '.join(map(repr, example.columns)) or 'the columns of a table'}",
-                    advice="set data.group_column to one of them, or leave it out",
-                )
-            keys.append(("column", example.columns[column]))
-        for key in keys:
-            parent[root(number)] = root(first.setdefault(key, number))
-    return [root(number) for number in range(len(examples))]
+    keys: list[list[Hashable]] = []
+    for example in examples:
+        keys.append([("text", task.key(example)), ("task", task.group(example))])
+        if column is None:
+            continue
+        if column not in example.columns:
+            raise UserError(
+                f"there is no column {column!r} to group by",
+                file=example.file,
+                line=example.line,
+                expected=f"one of {', '.join(map(repr, example.columns)) or 'the columns of a table'}",
+                advice="set data.group_column to one of them, or leave it out",
+            )
+        keys[-1].append(("column", example.columns[column]))
+    return connected(keys)
 
 
 def divide(groups: Sequence[int], classes: Sequence[int], number: int, seed: int) -> np.ndarray:
