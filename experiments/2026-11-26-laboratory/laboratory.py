@@ -28,7 +28,7 @@ from bertwright.recipe import parse
 from bertwright.report import write_report
 from bertwright.tokenizer import Tokenizer
 
-POOL = "http://deb.debian.org/debian/pool/main/s/sword-text-web/"
+BIBLE = "http://deb.debian.org/debian/pool/main/s/sword-text-web/sword-text-web_426.0-1_all.deb"
 HELD_BACK = 1000
 """Verses."""
 WORDS = 2048
@@ -107,10 +107,8 @@ def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
 def verses() -> list[str]:
     """The World English Bible, verse by verse, without its markup."""
     with tempfile.TemporaryDirectory() as folder:
-        listing = urllib.request.urlopen(POOL).read().decode()
-        name = sorted(re.findall(r'href="(sword-text-web_[^"]+_all\.deb)"', listing))[-1]
-        package = Path(folder, name)
-        urllib.request.urlretrieve(POOL + name, package)
+        package = Path(folder, "bible.deb")
+        urllib.request.urlretrieve(BIBLE, package)
         subprocess.run(["dpkg-deb", "-x", str(package), folder], check=True)
         found: list[str] = []
         for part in ("ot", "nt"):
