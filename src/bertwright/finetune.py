@@ -24,7 +24,7 @@ from bertwright.run import Run
 from bertwright.samples import permute
 from bertwright.start import TABLE, UsedVocabulary
 from bertwright.tasks import TASKS
-from bertwright.tasks.task import Example, Task, compute, lay_out, num_windowed
+from bertwright.tasks.task import Example, Task, compute, drawn, lay_out, num_windowed
 from bertwright.train import (
     Forward,
     Position,
@@ -278,7 +278,8 @@ def parted(
 ) -> tuple[dict[str, list[Example]], dict[str, int]]:
     """The examples of each side, and how many of the development and of the test examples stand in training, too.
 
-    Without a development side, some of the training examples become one. Examples that stand in training, too, flatter
+    Without a development side, some of the training examples become one. Of the others no more are kept than the
+    settings say. Examples that stand in training, too, flatter
     the scores, and are dropped, unless the settings keep them. A test example must not stand among those that choose
     the checkpoint, either.
 
@@ -292,6 +293,8 @@ def parted(
         marked = list(zip(sides["train"], held_out, strict=True))
         sides["train"] = [example for example, out in marked if not out]
         sides["development"] = [example for example, out in marked if out]
+    if settings.train_examples is not None:
+        sides["train"] = drawn(task, sides["train"], settings.train_examples)
     known = {task.key(example) for example in sides["train"]}
     overlaps = {}
     for side in ("development", "test"):

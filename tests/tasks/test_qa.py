@@ -62,9 +62,9 @@ def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tokenizer]
     return made
 
 
-def task_of(*, missing: bool = False, longest: int = 1000, characters: bool = False) -> QuestionAnswering:
+def task_of(*, missing: bool = False, longest: int = 1000) -> QuestionAnswering:
     """The task as training data of this sort teach it."""
-    learnt = {"missing": missing, "characters": characters, "longest": longest, "threshold": 0.0}
+    learnt = {"missing": missing, "longest": longest, "threshold": 0.0}
     return QuestionAnswering(ReadingSettings(), learnt=learnt)
 
 
@@ -449,9 +449,23 @@ def test_without_any_answer_there_is_nothing_to_learn(tokenizers: dict[str, Toke
 def test_what_is_learnt_from_the_training_data(tokenizers: dict[str, Tokenizer]) -> None:
     task = QuestionAnswering(ReadingSettings())
     task.learn([asked("a park", ("a", 0)), asked("in the park", ("the park", 3))])
-    assert task.learnt == {"missing": False, "characters": False, "longest": 0, "threshold": 0.0}
+    assert task.learnt == {"missing": False, "longest": 0, "threshold": 0.0}
     task.learn([asked("今天天气很好 fine", ("今天", 0)), asked("公园散步")])
-    assert task.learnt == {"missing": True, "characters": True, "longest": 0, "threshold": 0.0}
+    assert task.learnt == {"missing": True, "longest": 0, "threshold": 0.0}
+
+
+def test_answers_are_compared_by_characters_where_passages_are_chinese() -> None:
+    """Whatever language the model was trained in: half of an answer is right by characters, none of it by words."""
+    task = task_of()
+    for context, wanted, unit, f1 in (
+        ("北京大学", "北京大学", "characters", 2 / 3),
+        ("old-cat", "old-cat", "words", 0.0),
+    ):
+        examples = [asked(context, (wanted, 0))]
+        answers = [Answer([(0, len(context) // 2)], [1.0], 0.0)]
+        scores = task.scores(examples, answers)
+        assert scores["unit"] == unit
+        assert scores["metrics"]["f1"] == pytest.approx(f1)
 
 
 @pytest.mark.parametrize("missing", [False, True])
@@ -583,7 +597,7 @@ def test_the_threshold_is_the_best_of_all(questions: list[tuple[int, str]], char
     truth = {"right": ((context, 0),), "half": ((context.split(maxsplit=1)[0], 0),), "wrong": (("x", -1),), "none": ()}
     examples = [asked(context, *truth[kind]) for _, kind in questions]
     answers = [Answer([(0, len(context))], [1.0], 1.0 + margin) for margin, _ in questions]
-    task = task_of(missing=True, characters=characters)
+    task = task_of(missing=True)
 
     def f1(threshold: float) -> float:
         task.learnt["threshold"] = threshold
@@ -813,7 +827,6 @@ def test_it_learns_to_answer(answering: tuple[Path, dict[str, Any], bool], train
     assert max(map(len, map("".join, truth_of(folder / "train.json").values()))) == 5, "the longest one, in tokens, too"
     run = Predictor.load(folder / "run")
     assert run.task.learnt["longest"] == 5
-    assert run.task.learnt["characters"] is True
     assert (run.task.learnt["threshold"] != 0.0) == missing
 
 

@@ -10,6 +10,7 @@ from bertwright.analyze.probes import probes
 from bertwright.analyze.shift import shift
 from bertwright.analyze.similarity import similarity
 from bertwright.analyze.sizes import sizes
+from bertwright.analyze.transfer import transfer
 
 __all__ = [
     "LabelledFile",
@@ -22,4 +23,5 @@ __all__ = [
     "shift",
     "similarity",
     "sizes",
+    "transfer",
 ]

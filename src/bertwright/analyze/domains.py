@@ -7,7 +7,6 @@ the alphabet itself, and a linear model on n-grams and positions, which often wi
 """
 
 import json
-import shutil
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,13 +15,12 @@ from typing import Any
 import numpy as np
 
 from bertwright.analyze.linear_sequences import linear_score
+from bertwright.analyze.trainings import Trainings
 from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe, expand
 from bertwright.corpus import read_rows
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
-from bertwright.finetune import finetune
-from bertwright.recipe import parse
 from bertwright.run import Run, keep_result, read_json, write_json, write_text
 from bertwright.tokenizer import Tokenizer
 from bertwright.train import Progress
@@ -69,6 +67,7 @@ def domains(
         UserError: a recipe is not of this kind, or its data or checkpoints are missing or damaged.
         Interrupted: Ctrl-C or SIGTERM came; the training that went on was saved first.
     """
+    trainings = Trainings(folder, say, progress)
     sets = []
     for name, recipe in recipes.items():
         _check(name, recipe)
@@ -76,23 +75,19 @@ def domains(
         examples: dict[str, int] = {}
         metric = ""
         for start in (*STARTS, *([OWN] if name in (own or {}) else [])):
-            cells = []
-            for seed in seeds:
-                path = folder / "cells" / f"{name}-{start}-seed{seed}.json"
-                if not path.exists():
-                    say(f"{name}, {start}, seed {seed}")
-                    run = folder / "runs" / path.stem
-                    settings = _recipe(recipe, name, start, seed, folder, run, (own or {}).get(name))
-                    write_json(path, _train(settings, progress))
-                    shutil.rmtree(run)
-                cells.append(read_json(path))
+            cells = [
+                trainings.train(
+                    f"{name}-{start}-seed{seed}",
+                    recipe,
+                    {"train": {"seed": seed}, **_start(recipe, name, start, seed, folder, (own or {}).get(name))},
+                    _curve,
+                )
+                for seed in seeds
+            ]
             starts[start] = {key + "s": [cell[key] for cell in cells] for key in ("score", "curve")}
             examples, metric = cells[0]["examples"], cells[0]["metric"]
-        path = folder / "cells" / f"{name}-{LINEAR}.json"
-        if not path.exists():
-            say(f"{name}, linear model")
-            write_json(path, {"score": linear_score(*_sides(recipe), number=recipe.data.label_kind == "number")})
-        starts[LINEAR] = {"scores": [read_json(path)["score"]], "curves": []}
+        linear = trainings.cell(f"{name}-{LINEAR}", lambda recipe=recipe: {"score": _linear(recipe)})
+        starts[LINEAR] = {"scores": [linear["score"]], "curves": []}
         for start, found in starts.items():
             found["p"] = paired_test(starts["text"]["scores"], found["scores"]) if start != "text" else None
         table = read_json(_renamed(recipe, name, seeds[0], folder) / "table.json")
@@ -181,41 +176,37 @@ def _rows(recipe: FinetuneRecipe, side: str) -> list[tuple[str, str]]:
     ]
 
 
-def _sides(recipe: FinetuneRecipe) -> tuple[list[tuple[list[str], str]], list[tuple[list[str], str]]]:
-    """Training and test side in symbols; test sequences that stand in the training side are left out."""
+def _linear(recipe: FinetuneRecipe) -> float:
+    """The linear model's test score; test sequences that stand in the training side are left out."""
     train, test = (_rows(recipe, side) for side in ("train", "test"))
     known = {text for text, _ in train}
-    return (
+    return linear_score(
         [(symbols_of(text), label) for text, label in train],
         [(symbols_of(text), label) for text, label in test if text not in known],
+        number=recipe.data.label_kind == "number",
     )
 
 
 # ---------------------------------------------------------------------------------------------- training
 
 
-def _recipe(
-    recipe: FinetuneRecipe, name: str, start: str, seed: int, folder: Path, run: Path, own: str | None
-) -> FinetuneRecipe:
-    """Of one training."""
-    values = recipe.model_dump(exclude_none=True)
-    values["run"] = str(run)
-    values["train"] |= {"seed": seed}
+def _start(
+    recipe: FinetuneRecipe, name: str, start: str, seed: int, folder: Path, own: str | None
+) -> dict[str, dict[str, Any]]:
+    """The sections [start] and [data] of one training."""
     if start == OWN:
         assert own is not None
-        values["start"] |= {"checkpoint": own, "weights": "pretrained"}
-        return parse(FinetuneRecipe, values)
+        return {"start": {"checkpoint": own, "weights": "pretrained"}}
     target = _renamed(recipe, name, seed, folder)
-    files = {side: str(target / f"{side}.jsonl") for side in SIDES if side in values["data"]}
-    values["data"] |= {**files, "columns": [], "text_column": "text", "label_column": "label"}
-    values["start"] |= {"weights": "pretrained" if start == "text" else start}
-    return parse(FinetuneRecipe, values)
+    files = {side: str(target / f"{side}.jsonl") for side in SIDES if getattr(recipe.data, side)}
+    return {
+        "start": {"weights": "pretrained" if start == "text" else start},
+        "data": {**files, "columns": [], "text_column": "text", "label_column": "label"},
+    }
 
 
-def _train(recipe: FinetuneRecipe, progress: Progress | None) -> dict[str, Any]:
-    """One training: its test score and its curve on the development examples."""
-    run = Run(Path(recipe.run))
-    result = finetune(recipe, resume=run.recipe.exists(), progress=progress)
+def _curve(result: dict[str, Any], run: Run) -> dict[str, Any]:
+    """The test score of a training, and its curve on the development examples."""
     metric = result["metric"]
     return {
         "metric": metric,

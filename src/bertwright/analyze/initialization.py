@@ -5,7 +5,6 @@ where BERT was fine-tuned, dashed where it was trained from scratch. Here every 
 examples, and every curve several seeds.
 """
 
-import shutil
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,11 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from bertwright.analyze.trainings import Trainings
 from bertwright.config import FinetuneRecipe
-from bertwright.finetune import finetune
 from bertwright.metrics import LOWER_IS_BETTER
-from bertwright.recipe import parse
-from bertwright.run import Run, keep_result, read_json, write_json
+from bertwright.run import Run, keep_result
 from bertwright.train import Progress
 
 STARTS = ("pretrained", "random")
@@ -58,18 +56,25 @@ def initialization(
         UserError: a recipe's data or checkpoint are missing or damaged.
         Interrupted: Ctrl-C or SIGTERM came; the training that went on was saved first.
     """
+    trainings = Trainings(folder, say, progress)
+    length = {"epochs": epochs, "steps": None, "minutes": None, "evaluate_every": 0}
     tasks = []
     for name, recipe in recipes.items():
         cells: dict[str, list[dict[str, Any]]] = {start: [] for start in STARTS}
         for seed in seeds:
             for start in STARTS:
-                path = folder / "cells" / f"{name}-{start}-seed{seed}.json"
-                if not path.exists():
-                    say(f"{name} from {'pre-trained' if start == 'pretrained' else start} weights, seed {seed}")
-                    run = folder / "runs" / path.stem
-                    write_json(path, _train(_recipe(recipe, run, start, seed, epochs, random_rate), progress))
-                    shutil.rmtree(run)
-                cells[start].append(read_json(path))
+                rate = random_rate if start == "random" and random_rate is not None else recipe.optimizer.learning_rate
+                cell = trainings.train(
+                    f"{name}-{start}-seed{seed}",
+                    recipe,
+                    {
+                        "start": {"weights": start},
+                        "optimizer": {"learning_rate": rate},
+                        "train": {**length, "seed": seed},
+                    },
+                    lambda result, run, recipe=recipe: _curves(recipe, result, run),
+                )
+                cells[start].append(cell)
         first = cells["pretrained"][0]
         curves = {start: {key: [each[key] for each in cells[start]] for key in ("loss", "score")} for start in STARTS}
         shown = {key: first[key] for key in ("task", "metric", "labels", "examples")}
@@ -109,24 +114,8 @@ def _first_below(losses: np.ndarray, mark: float) -> int | None:
     return int(below[0]) + 1 if len(below) else None
 
 
-def _recipe(
-    recipe: FinetuneRecipe, run: Path, start: str, seed: int, epochs: int, random_rate: float | None
-) -> FinetuneRecipe:
-    """Of one training."""
-    values = recipe.model_dump(exclude_none=True)
-    values |= {"run": str(run)}
-    values["start"] |= {"weights": start}
-    train = {name: value for name, value in values["train"].items() if name not in ("steps", "minutes")}
-    values["train"] = {**train, "epochs": epochs, "seed": seed, "evaluate_every": 0}
-    if start == "random" and random_rate is not None:
-        values["optimizer"]["learning_rate"] = random_rate
-    return parse(FinetuneRecipe, values)
-
-
-def _train(recipe: FinetuneRecipe, progress: Progress | None) -> dict[str, Any]:
-    """One training, and its curves by epoch."""
-    run = Run(Path(recipe.run))
-    result = finetune(recipe, resume=run.recipe.exists(), progress=progress)
+def _curves(recipe: FinetuneRecipe, result: dict[str, Any], run: Run) -> dict[str, Any]:
+    """Loss and score of a training by epoch."""
     log = run.read_log()
     epochs = sorted({record["epoch"] for record in log})
     by_epoch = [[record["loss"] for record in log if record["epoch"] == epoch] for epoch in epochs]

@@ -4,7 +4,6 @@ Linear probes beside control tasks and models that know words only; words given 
 worth for a task. Over the checkpoints of one run this is what Chiang, Huang and Lee (2020) did with ALBERT.
 """
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,14 +13,13 @@ import numpy as np
 from bertwright.analyze.labelled import Labelled, LabelledFile, read_labelled
 from bertwright.analyze.linear_probe import baselines, control_labels, probe, span_vectors
 from bertwright.analyze.recovery import recovered
+from bertwright.analyze.trainings import Trainings
 from bertwright.analyze.vectors import Reader
 from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
-from bertwright.finetune import finetune
-from bertwright.recipe import parse
-from bertwright.run import Run, keep_result, read_json, write_json
+from bertwright.run import Run, keep_result
 from bertwright.train import Progress
 
 MOST_MASKED = 60
@@ -69,16 +67,14 @@ def probes(
     train, test = read_labelled(data)
     places = _checkpoints(model) if over_checkpoints else {None: checkpoint_folder(model)}
     chosen = set(np.linspace(0, len(places) - 1, min(TASK_CHECKPOINTS, len(places))).round().astype(int).tolist())
+    trainings = Trainings(folder, say, progress)
     cells = []
     for number, (step, place) in enumerate(places.items()):
         name = "model" if step is None else place.name
-        path = folder / "cells" / f"{name}.json"
-        if not path.exists():
-            say(f"probing {name} ({number + 1} of {len(places)})")
-            write_json(path, {"name": name, "step": step, **_probed(place, train, test, data.unit)})
-        cell = read_json(path)
+        measured = trainings.cell(name, lambda place=place: _probed(place, train, test, data.unit))
+        cell = {"name": name, "step": step, **measured}
         if task is not None and number in chosen:
-            cell["scores"] = [_score(task, place, folder, name, seed, say, progress) for seed in TASK_SEEDS]
+            cell["scores"] = [_score(trainings, task, place, name, seed) for seed in TASK_SEEDS]
         cells.append(cell)
     if data.unit == "words" and "reconstruction" not in cells[-1]:
         say("the model has no masked-token head: whether it gives words back is not asked")
@@ -131,29 +127,15 @@ def _probed(place: Path, train: Sequence[Labelled], test: Sequence[Labelled], un
     return result
 
 
-def _score(
-    task: FinetuneRecipe,
-    place: Path,
-    folder: Path,
-    name: str,
-    seed: int,
-    say: Callable[[str], None],
-    progress: Progress | None,
-) -> float:
+def _score(trainings: Trainings, task: FinetuneRecipe, place: Path, name: str, seed: int) -> float:
     """What a checkpoint is worth for a task: the test score, or that on development examples."""
-    path = folder / "cells" / f"{name}-{task.task}-seed{seed}.json"
-    if not path.exists():
-        say(f"fine-tuning {name}, seed {seed}")
-        values = task.model_dump(exclude_none=True)
-        run = Run(folder / "runs" / path.stem)
-        values |= {"run": str(run.folder)}
-        values["start"] |= {"checkpoint": str(place)}
-        values["train"] |= {"seed": seed}
-        result = finetune(parse(FinetuneRecipe, values), resume=run.recipe.exists(), progress=progress)
+
+    def found(result: dict[str, Any], _run: Run) -> dict[str, Any]:
         side = result.get("test") or result["development"]
-        write_json(path, {"metric": result["metric"], "score": side["metrics"][result["metric"]]})
-        shutil.rmtree(run.folder)
-    return read_json(path)["score"]
+        return {"metric": result["metric"], "score": side["metrics"][result["metric"]]}
+
+    sections = {"start": {"checkpoint": str(place)}, "train": {"seed": seed}}
+    return trainings.train(f"{name}-{task.task}-seed{seed}", task, sections, found)["score"]
 
 
 def frequencies(texts: Sequence[Labelled]) -> dict[str, float]:

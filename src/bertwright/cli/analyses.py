@@ -22,18 +22,21 @@ Sentences = Annotated[
 Words = Annotated[list[str] | None, typer.Option("--word", help="Of the table's words only this one; may be repeated.")]
 
 
-def _named(given: str, known: Iterable[str]) -> tuple[str, str]:
-    """NAME=CHECKPOINT in its two parts."""
+def _named(given: Iterable[str] | None, known: Iterable[str] | None = None) -> dict[str, str]:
+    """What NAME=PLACE names; the names must be among the known ones, if such are given."""
     from bertwright.errors import UserError
 
-    name, _, checkpoint = given.partition("=")
-    if name not in known or not checkpoint:
-        raise UserError(
-            f"{given!r} names no encoder of a data set",
-            expected=f"NAME=CHECKPOINT, where NAME is one of {', '.join(known)}",
-            advice="the name is that of the recipe's file, without .toml",
-        )
-    return name, checkpoint
+    found: dict[str, str] = {}
+    for each in given or []:
+        name, _, place = each.partition("=")
+        if not name or not place or (known is not None and name not in known):
+            raise UserError(
+                f"{each!r} does not name a place",
+                expected="NAME=PLACE" + (f", where NAME is one of {', '.join(known)}" if known is not None else ""),
+                advice="write a name, an equals sign, and the file, folder or model",
+            )
+        found[name] = place
+    return found
 
 
 @analyze.command()
@@ -86,7 +89,7 @@ def domains(
     from bertwright.recipe import load_recipe
 
     loaded = {Path(recipe).stem: load_recipe(FinetuneRecipe, recipe) for recipe in recipes}
-    encoders = dict(_named(each, loaded) for each in own or [])
+    encoders = _named(own, loaded)
     with stages() as (announce, progress):
         options = {"own": encoders, "seeds": seeds or [1, 2, 3, 4, 5], "say": announce, "progress": progress.steps}
         result = run_domains(loaded, Path(run), **options)
@@ -95,6 +98,41 @@ def domains(
             mean = sum(found["scores"]) / len(found["scores"])
             p = "" if found["p"] is None else f"  p {found['p']:.3f}"
             say(f"{each['name']:>24}  {start:>10}  {each['metric']} {mean:.4f}{p}")
+    draw_report(run)
+    print_json(result, as_json)
+
+
+@analyze.command()
+@guard
+def transfer(
+    recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Of finetune, one for each language.")],
+    encoders: Annotated[
+        list[str], typer.Option("--encoder", metavar="NAME=CHECKPOINT", help="That is fine-tuned; may be repeated.")
+    ],
+    tests: Annotated[
+        list[str], typer.Option("--test", metavar="NAME=FILE", help="That every model is tested on; may be repeated.")
+    ],
+    seeds: Annotated[list[int] | None, typer.Option("--seed", help="Again for each seed; by default 1 to 3.")] = None,
+    most: Annotated[int, typer.Option(help="Examples of a test, at most.", min=1)] = 1000,
+    run: Annotated[str, typer.Option(help="Folder for what is measured.")] = "runs/transfer",
+    as_json: Json = False,
+) -> None:
+    """Fine-tune in one language, be tested in others, from several encoders and from none (slides 77 and 78)."""
+    from bertwright.analyze import transfer as run_transfer
+    from bertwright.config import FinetuneRecipe
+    from bertwright.recipe import load_recipe
+
+    loaded = {Path(recipe).stem: load_recipe(FinetuneRecipe, recipe) for recipe in recipes}
+    with stages() as (announce, progress):
+        options = {"seeds": seeds or [1, 2, 3], "most": most, "say": announce, "progress": progress.steps}
+        result = run_transfer(loaded, _named(encoders), _named(tests), Path(run), **options)
+    for row in result["rows"]:
+        told = [
+            f"{test} {metric} {sum(row['scores'][test][metric]) / len(result['seeds']):.4f}"
+            for test in result["tests"]
+            for metric in result["metrics"]
+        ]
+        say(f"{row['encoder']:>16}  {row['train']:>16}  {'  '.join(told)}")
     draw_report(run)
     print_json(result, as_json)
 

@@ -36,6 +36,8 @@ class ExamplesSettings(ReadingSettings):
     """[data]: the labelled files of a task, and how they are read."""
 
     train: str
+    train_examples: int | None = Field(default=None, ge=1)
+    """Train on so many of them at most, chosen by a hash of their texts, and leave the others out."""
     development: str | None = None
     """Examples that choose the best checkpoint; without them, a share of the training examples."""
     development_share: float = Field(default=0.1, gt=0.0, lt=1.0)

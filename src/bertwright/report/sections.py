@@ -36,10 +36,22 @@ from bertwright.report.shift import shift_sections
 from bertwright.report.similarity import similarity_sections
 from bertwright.report.sizes import size_sections
 from bertwright.report.sources import Source
+from bertwright.report.transfer import transfer_sections
 
 DRAWN = {
     *("data", "pretrain", "start", "finetune", "fill", "answer", "demo", "compete"),
-    *("initialization", "domains", "sizes", "similarity", "embeddings", "context", "probes", "alignment", "shift"),
+    *(
+        "initialization",
+        "domains",
+        "sizes",
+        "similarity",
+        "embeddings",
+        "context",
+        "probes",
+        "transfer",
+        "alignment",
+        "shift",
+    ),
 }
 """Names of the results that a section draws; the others are shown as they are."""
 
@@ -257,6 +269,7 @@ SECTIONS: tuple[Callable[[list[Source], Say], list[Section]], ...] = (
     embedding_sections,
     context_sections,
     probe_sections,
+    transfer_sections,
     alignment_sections,
     shift_sections,
     data_sections,

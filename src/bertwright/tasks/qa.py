@@ -94,7 +94,7 @@ class QuestionAnswering(Task):
         return text, found
 
     def learn(self, examples: Sequence[Example]) -> None:
-        """Whether there are questions without an answer, and in which unit answers are compared."""
+        """Whether there are questions without an answer."""
         if not any(begin >= 0 for example in examples for _, begin in example.label):
             raise UserError(
                 "no question has an answer in its passage",
@@ -102,9 +102,7 @@ class QuestionAnswering(Task):
                 expected="answers with their places",
                 advice="check the training file",
             )
-        contexts = "".join(example.texts[1][:200] for example in examples[:500])
         self.learnt["missing"] = any(not example.label for example in examples)
-        self.learnt["characters"] = sum(map(is_chinese, contexts)) > len(contexts) / 2
         self.learnt["longest"] = 0
         self.learnt["threshold"] = 0.0
 
@@ -288,7 +286,7 @@ class QuestionAnswering(Task):
         del metric
         if not self.learnt["missing"]:
             return 0.0
-        f1_of = chinese_f1 if self.learnt["characters"] else squad_f1
+        f1_of = chinese_f1 if in_chinese(examples) else squad_f1
         margins = np.array([answer.missing - answer.scores[0] for answer in answers])
         gains = np.array(  # of answering, over not answering
             [
@@ -312,7 +310,7 @@ class QuestionAnswering(Task):
         """F1 and exact match; where there are questions without an answer, those of both kinds by themselves."""
         truth = [[text for text, _ in example.label] for example in examples]
         given = [self._text(example, answer) for example, answer in zip(examples, answers, strict=True)]
-        characters = self.learnt["characters"]
+        characters = in_chinese(examples)
         metrics = answer_metrics(truth, given, characters=characters)
         for name, kind in (("with_answer", True), ("without_answer", False)):
             chosen = [number for number, texts in enumerate(truth) if bool(texts) == kind]
@@ -355,6 +353,12 @@ class QuestionAnswering(Task):
             "score": round(answer.scores[0], 4),
             "alternatives": [example.texts[1][slice(*span)] for span in answer.spans[1 : 1 + ALTERNATIVES]],
         }
+
+
+def in_chinese(examples: Sequence[Example]) -> bool:
+    """Whether answers are compared by characters: most of what the passages begin with is Chinese."""
+    contexts = "".join(example.texts[1][:200] for example in examples[:500])
+    return sum(map(is_chinese, contexts)) > len(contexts) / 2
 
 
 def within_sequences(scores: Tensor, owner: Tensor, num_sequences: int) -> Tensor:

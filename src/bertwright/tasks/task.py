@@ -4,6 +4,7 @@ file --read--> examples --windows--> what the model gets --losses--> training
                                                          --compute--> scores of windows --answers--> answers, metrics
 """
 
+import hashlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -273,6 +274,13 @@ class Task(ABC):
     def weights(self) -> dict[str, float]:
         """Of each loss in the total."""
         return {self.loss: 1.0, **({DISAGREEMENT: self.tricks.r_drop} if self.tricks.r_drop else {})}
+
+
+def drawn(task: Task, examples: Sequence[Example], most: int) -> list[Example]:
+    """So many of the examples at most, in their order, chosen by a hash of their texts."""
+    places = [hashlib.blake2b(task.key(example).encode(), digest_size=8).digest() for example in examples]
+    chosen = sorted(sorted(range(len(examples)), key=places.__getitem__)[:most])
+    return [examples[number] for number in chosen]
 
 
 def lay_out(

@@ -1,0 +1,60 @@
+"""The section of slides 77 and 78: fine-tuned in one language, tested in others."""
+
+import statistics
+from typing import Any
+
+from bertwright.report.blocks import Block, Paragraph, Section, Table
+from bertwright.report.comparison import metric_name
+from bertwright.report.numbers import number
+from bertwright.report.phrases import Say
+from bertwright.report.sources import Source, sections_of
+
+
+def transfer_sections(sources: list[Source], say: Say) -> list[Section]:
+    """One section for every such result."""
+    return sections_of(sources, "transfer", say("From one language to others"), lambda each: _blocks(each, say))
+
+
+def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
+    intro = say(
+        "Fine-tuned in one language and tested in others, mean ± deviation over {seeds} seeds, × 100.",
+        seeds=str(len(result["seeds"])),
+    )
+    blocks: list[Block] = [Paragraph(intro), _table(result, say)]
+    if result["task"] == "qa":
+        blocks.append(_published(say))
+    return blocks
+
+
+def _table(result: dict[str, Any], say: Say) -> Table:
+    """A row for each encoder and set of training data, a column for each test and metric."""
+    places = [(test, metric) for test in result["tests"] for metric in result["metrics"]]
+    rows = []
+    for row in result["rows"]:
+        encoder = say("none") if row["encoder"] == "none" else row["encoder"]
+        trained = f"{row['train']} ({number(row['examples'])})"
+        rows.append([encoder, trained, *(_cell(row["scores"][test][metric]) for test, metric in places)])
+    tests = [f"{test}: {metric_name(metric, say)} ({number(result['tests'][test])})" for test, metric in places]
+    columns = [say("pre-training"), say("fine-tuning (examples)"), *tests]
+    return Table(columns, rows, [False, False] + [True] * len(places))
+
+
+def _cell(scores: list[float]) -> str:
+    spread = f" ± {100 * statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
+    return f"{100 * statistics.mean(scores):.1f}{spread}"
+
+
+def _published(say: Say) -> Table:
+    """The table on slide 78."""
+    chinese, english, both = say("Chinese"), say("English"), say("Chinese and English")
+    many = say("104 languages")
+    rows = [
+        [f"{say('none')} (QANet)", chinese, "66.1", "78.1"],
+        [chinese, chinese, "82.0", "89.1"],
+        [many, chinese, "81.2", "88.7"],
+        [many, english, "63.3", "78.8"],
+        [many, both, "82.6", "90.1"],
+    ]
+    columns = [say("pre-training"), say("fine-tuning (examples)"), say("exact match"), "F1"]
+    note = say("Published (slide 78; Hsu, Liu and Lee 2019): BERT-base, tested on DRCD.")
+    return Table(columns, rows, [False, False, True, True], note)

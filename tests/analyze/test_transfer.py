@@ -1,0 +1,132 @@
+"""Transfer: every encoder on every language, the same tests for all, from random weights too; resumable."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tomli_w
+
+from bertwright.analyze.transfer import transfer
+from bertwright.config import FinetuneRecipe
+from bertwright.errors import UserError
+from bertwright.recipe import load_recipe
+from bertwright.report import write_report
+from bertwright.run import read_json
+from helpers import SMALL_TRAINING, call
+
+
+@pytest.fixture(scope="module")
+def recipe(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The generated reviews."""
+    path = tmp_path_factory.mktemp("transfer") / "chinese.toml"
+    values = {
+        "run": "unused",
+        "task": "classify",
+        "data": {side: str(trained / f"{side}.csv") for side in ("train", "development", "test")},
+        "start": {"checkpoint": "unused", "pooling": "mean"},
+        "optimizer": {"learning_rate": 1e-2},
+        "train": {**SMALL_TRAINING, "batch_size": 16, "epochs": 8},
+    }
+    path.write_text(tomli_w.dumps(values), encoding="utf-8")
+    return path
+
+
+def written(path: Path, rows: list[tuple[str, str]]) -> Path:
+    """A table of texts and labels."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return path
+
+
+@pytest.fixture(scope="module")
+def tests(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """The reviews held back, and the same ones with another ending and one in training."""
+    folder = tmp_path_factory.mktemp("tests")
+    with (trained / "test.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(row["text"], row["label"]) for row in csv.DictReader(file)]
+    with (trained / "train.csv").open(encoding="utf-8", newline="") as file:
+        known = next((row["text"], row["label"]) for row in csv.DictReader(file))
+    other = written(folder / "other.csv", [*((text + "嗯", label) for text, label in rows), known])
+    return {"same": str(trained / "test.csv"), "other": str(other)}
+
+
+@pytest.fixture(scope="module")
+def done(recipe: Path, tests: dict[str, str], trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("done")
+    options = [f"--test={name}={file}" for name, file in tests.items()]
+    answer = call(
+        "analyze",
+        "transfer",
+        recipe,
+        f"--encoder=small={trained / 'pretrained' / 'best'}",
+        *options,
+        "--seed=1",
+        "--seed=2",
+        "--most=20",
+        f"--run={folder}",
+    )
+    assert answer.code == 0, answer.err
+    return folder
+
+
+def test_every_combination_has_scores(done: Path) -> None:
+    result = read_json(done / "results" / "transfer.json")
+    assert [(row["encoder"], row["train"]) for row in result["rows"]] == [("small", "chinese"), ("none", "chinese")]
+    assert result["tests"] == {"same": 20, "other": 20}
+    assert result["metrics"] == ["accuracy"]
+    for row in result["rows"]:
+        assert row["examples"] == 64
+        for scores in row["scores"].values():
+            assert len(scores["accuracy"]) == 2
+    assert min(result["rows"][0]["scores"]["same"]["accuracy"]) > 0.8, "it learns the task"
+    assert not list((done / "runs").iterdir())
+
+
+def test_what_is_there_is_not_done_again(
+    done: Path, recipe: Path, tests: dict[str, str], trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = (done / "results" / "transfer.json").read_text(encoding="utf-8")
+
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("bertwright.analyze.trainings.finetune", never)
+    encoders = {"small": str(trained / "pretrained" / "best")}
+    again = transfer({"chinese": load_recipe(FinetuneRecipe, recipe)}, encoders, tests, done, seeds=(1, 2), most=20)
+    assert again == json.loads(before)
+
+
+def test_a_training_example_is_no_test(recipe: Path, tests: dict[str, str], trained: Path, tmp_path: Path) -> None:
+    """33 rows, one of them known."""
+    encoders = {"small": str(trained / "pretrained" / "best")}
+    result = transfer({"chinese": load_recipe(FinetuneRecipe, recipe)}, encoders, tests, tmp_path, seeds=(1,))
+    assert result["tests"] == {"same": 32, "other": 32}
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "From one language to others"), ("zh", "从一种语言到别的语言")])
+def test_the_page(done: Path, language: str, word: str) -> None:
+    page = write_report([done], done / f"{language}.html", language=language).read_text(encoding="utf-8")
+    assert word in page
+    assert "chinese (64)" in page
+
+
+def test_bad_input(recipe: Path, trained: Path, tmp_path: Path) -> None:
+    """No test, a test with other labels, recipes of two tasks."""
+    loaded = load_recipe(FinetuneRecipe, recipe)
+    encoders = {"small": str(trained / "pretrained" / "best")}
+    stars = written(tmp_path / "stars.csv", [("好", "5 stars"), ("坏", "1 star")])
+    pair = loaded.model_copy(update={"task": "pair"})
+    for recipes, tests, found in (
+        ({"chinese": loaded}, {}, "no test is given"),
+        ({"chinese": loaded}, {"stars": str(stars)}, "its labels are 1 star, 5 stars"),
+        ({"chinese": loaded, "pairs": pair}, {"stars": str(stars)}, "the recipes are of 2 tasks"),
+    ):
+        with pytest.raises(UserError, match=found) as error:
+            transfer(recipes, encoders, tests, tmp_path / "out", seeds=(1,))
+        assert error.value.expected
+        assert error.value.advice
+    answer = call("analyze", "transfer", recipe, "--encoder=nothing", "--test=a=b")
+    assert answer.code == 1
+    assert "NAME=PLACE" in answer.err
