@@ -290,3 +290,25 @@ def test_kill_minus_nine_loses_nothing(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_kill_minus_nine_twenty_times(tmp_path: Path) -> None:
     kill_and_resume(tmp_path, kills=20)
+
+
+def test_held_out_loss_by_language(tmp_path: Path) -> None:
+    """A language of one word is soon known, one of random letters is not; a single language has no table."""
+    generator = random.Random(1)
+    path = tmp_path / "corpus.jsonl"
+    with path.open("w", encoding="utf-8") as file:
+        for number in range(200):
+            letters = " ".join(generator.choices("abcdefgh", k=12))
+            for language, text in (("easy", "x " * (number % 30 + 1)), ("hard", letters)):
+                file.write(json.dumps({"text": text, "language": language}) + "\n")
+    table = {"files": [str(path)], "reader": "table", "language_column": "language", "drop_duplicates": False}
+    settings = recipe(
+        tmp_path,
+        corpus={**table, "held_out": 0.3},
+        train={"steps": 60, "length": 16, "threads": 1},
+        optimizer={"learning_rate": 1e-2},
+    )
+    result = pretrain(settings.model_copy(update={"store": str(tmp_path / "languages")}))
+    assert list(result["languages"]) == ["easy", "hard"]
+    assert result["languages"]["easy"] < 0.5 * result["languages"]["hard"]
+    assert pretrain(recipe(tmp_path, "single", train={"steps": 2}))["languages"] == {}

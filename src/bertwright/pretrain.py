@@ -10,7 +10,7 @@ import torch
 from bertwright.batches import IGNORED, Rows, SpecialTokens
 from bertwright.checkpoint import Description, load_checkpoint, save_checkpoint
 from bertwright.config import ModelConfig, PretrainRecipe, expand
-from bertwright.devices import DTYPES, require_room
+from bertwright.devices import DTYPES, computing_in, require_room
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.machine import resolve, use_machine
@@ -29,7 +29,7 @@ from bertwright.prepare import prepare
 from bertwright.processes import Processes, join
 from bertwright.recipe import dump_recipe, load_recipe
 from bertwright.run import Run
-from bertwright.samples import Mixture, mix
+from bertwright.samples import Mixture, by_language, mix
 from bertwright.start import load_start, with_model
 from bertwright.store import Store, entropy
 from bertwright.tokenizer import Tokenizer
@@ -47,6 +47,9 @@ from bertwright.watch import watch_first, watch_plateau
 
 EVALUATION_SAMPLES = 1024
 """Held-out samples that the loss is measured on, at most; always the same ones under the same masks."""
+
+LANGUAGE_SAMPLES = 32
+"""Of a single language, at least, where there are several."""
 
 EVALUATION_SEED = 0
 
@@ -146,6 +149,10 @@ def _pretrain(
     )
     result = _result(recipe, model, data.unigram_entropy, position)
     if processes.leads:
+        with torch.inference_mode():
+            result["languages"] = data.evaluate_languages(
+                computing_in(model.eval(), DTYPES[recipe.train.dtype]), device
+            )
         run.save_result("pretrain", result)
     return result
 
@@ -225,12 +232,23 @@ class _Data:
 
     def evaluate(self, forward: Forward, device: torch.device) -> dict[str, float]:
         """Mean losses and accuracies on held-out samples, always under the same masks."""
-        samples, pair = np.arange(min(EVALUATION_SAMPLES, self.held_out.round)), self.recipe.objective.pair
+        return self._evaluate(forward, device, self.held_out, EVALUATION_SAMPLES)
+
+    def evaluate_languages(self, forward: Forward, device: torch.device) -> dict[str, float]:
+        """The loss on held-out samples of each language; nothing where there is but one."""
+        parts = by_language(self.stores, self.held_out.plans[0].room, held_out=True)
+        most = max(LANGUAGE_SAMPLES, EVALUATION_SAMPLES // len(parts))
+        if len(parts) == 1:
+            return {}
+        return {name: self._evaluate(forward, device, part, most)["loss"] for name, part in parts.items()}
+
+    def _evaluate(self, forward: Forward, device: torch.device, side: Mixture, most: int) -> dict[str, float]:
+        samples, pair = np.arange(min(most, side.round)), self.recipe.objective.pair
         loss: dict[str, float] = {}
         right: dict[str, int] = {}
         count: dict[str, int] = {}
         for begin in range(0, len(samples), self.samples_per_batch):
-            rows = self._rows(self.held_out, samples[begin : begin + self.samples_per_batch], EVALUATION_SEED)
+            rows = self._rows(side, samples[begin : begin + self.samples_per_batch], EVALUATION_SEED)
             counts = pretraining_counts(rows, pair)
             for name, (summed, correct) in pretraining_answers(forward, rows.batch(device), pair).items():
                 loss[name] = loss.get(name, 0.0) + float(summed)

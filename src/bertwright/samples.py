@@ -210,3 +210,14 @@ def mix(stores: Sequence[tuple[Store, float]], room: int, *, held_out: bool, tem
         return Mixture(plans, samples)
     draws = np.concatenate(shares) * samples / [part.num_tokens for part in plans]  # shares are of tokens, not samples
     return Mixture(plans, np.maximum(1, np.round(draws / draws.sum() * samples.sum()).astype(np.int64)))
+
+
+def by_language(stores: Sequence[Store], room: int, *, held_out: bool) -> dict[str, Mixture]:
+    """The samples of each language that one side of stores has, in the order of their names; see `mix`."""
+    plans: dict[str, list[Plan]] = {}
+    for store in stores:
+        for number, language in enumerate(store.languages):
+            part = plan(store, room, held_out=held_out, language=number)
+            if part.num_samples:
+                plans.setdefault(language, []).append(part)
+    return {name: Mixture(own, np.array([each.num_samples for each in own])) for name, own in sorted(plans.items())}

@@ -7,12 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from bertwright.analyze.shift import Laboratory, bleu_1, read_off, reconstructed, shift, single_tokens, token_languages
+from bertwright.analyze.head import HeadReader, reconstructed, token_languages
+from bertwright.analyze.shift import bleu_1, shift, single_tokens
 from bertwright.analyze.vectors import Reader
 from bertwright.batches import IGNORED
-from bertwright.checkpoint import load_whole
 from bertwright.errors import UserError
-from bertwright.model.heads import PretrainingModel
 from bertwright.report import write_report
 from helpers import ENDS, SUBJECTS, WORDS, call
 
@@ -33,12 +32,8 @@ def parallel(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def laboratory(trained: Path) -> Laboratory:
-    reader = Reader.load(trained / "pretrained")
-    network = PretrainingModel(reader.checkpoint.config, pair=False)
-    load_whole(network, reader.checkpoint)
-    size = reader.checkpoint.config.vocabulary_size
-    return Laboratory(network.eval(), reader, np.arange(size) % 2, {5: {6}, 6: {5}})
+def head(trained: Path) -> HeadReader:
+    return HeadReader(trained / "pretrained")
 
 
 # ---------------------------------------------------------------------------------------------- tokens
@@ -48,6 +43,8 @@ def test_the_language_of_a_token() -> None:
     sides = [[np.array([5, 5, 5, 6, 7]), np.array([5, 6])], [np.array([6, 8, 8]), np.array([8, 2, 6])]]
     found = token_languages(sides, np.arange(5, 10), 10)
     assert found.tolist() == [IGNORED, IGNORED, IGNORED, IGNORED, IGNORED, 0, IGNORED, 0, 1, IGNORED]
+    sides.append([np.array([8, 9, 9, 9])])  # a third language: 8 is of none now
+    assert token_languages(sides, np.arange(5, 10), 10).tolist()[5:] == [0, IGNORED, 0, IGNORED, 2]
 
 
 def test_words_of_one_token(trained: Path, tmp_path: Path) -> None:
@@ -61,41 +58,41 @@ def test_words_of_one_token(trained: Path, tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- shifting
 
 
-def test_without_a_vector_it_is_the_model(laboratory: Laboratory) -> None:
+def test_without_a_vector_it_is_the_model(head: HeadReader) -> None:
     texts = ["房间很好。", "早餐又脏又乱，非常失望。"]
-    sequences = laboratory.reader.checkpoint.tokenizer.encode_batch(texts)
-    for ids, said in zip(sequences, read_off(laboratory, sequences), strict=True):
-        special = laboratory.reader.special
+    sequences = head.reader.checkpoint.tokenizer.encode_batch(texts)
+    for ids, said in zip(sequences, head.read_off(sequences), strict=True):
+        special = head.reader.special
         framed = torch.tensor([[special.cls, *ids.tolist(), special.sep]])
         zeros = torch.zeros_like(framed)
         places = torch.arange(framed.shape[1])[None]
         with torch.inference_mode():
-            logits, _ = laboratory.model(framed, zeros, places, zeros + 1, places[0, 1:-1], torch.tensor([0]))
+            logits, _ = head.model(framed, zeros, places, zeros + 1, places[0, 1:-1], torch.tensor([0]))
         assert said.tolist() == logits.argmax(dim=-1).tolist()
 
 
-def test_a_vector_goes_through_the_layers_above(laboratory: Laboratory) -> None:
-    sequences = laboratory.reader.checkpoint.tokenizer.encode_batch(["房间很好。"])
-    table = laboratory.model.encoder.token_embedding.weight.detach()
-    before = read_off(laboratory, sequences)[0]
+def test_a_vector_goes_through_the_layers_above(head: HeadReader) -> None:
+    sequences = head.reader.checkpoint.tokenizer.encode_batch(["房间很好。"])
+    table = head.model.encoder.token_embedding.weight.detach()
+    before = head.read_off(sequences)[0]
     with torch.no_grad():
         # At the last layer the head sees the vector itself: find one for which it says a given token.
         inputs = torch.randn(20_000, table.shape[1], generator=torch.Generator().manual_seed(1)) * 50
-        said = laboratory.model.token_logits(inputs).argmax(dim=-1)
+        said = head.model.token_logits(inputs).argmax(dim=-1)
         vector = inputs[said == said.mode().values][0]
-        wanted = int(laboratory.model.token_logits(vector).argmax())
-    last = laboratory.reader.num_layers
-    assert set(read_off(laboratory, sequences, 100 * vector, last)[0].tolist()) == {wanted}
-    np.testing.assert_array_equal(read_off(laboratory, sequences, 0 * vector, 0)[0], before)
-    below = read_off(laboratory, sequences, 100 * vector, 0)[0]
+        wanted = int(head.model.token_logits(vector).argmax())
+    last = head.reader.num_layers
+    assert set(head.read_off(sequences, 100 * vector, last)[0].tolist()) == {wanted}
+    np.testing.assert_array_equal(head.read_off(sequences, 0 * vector, 0)[0], before)
+    below = head.read_off(sequences, 100 * vector, 0)[0]
     assert below.tolist() != before.tolist()
 
 
-def test_reconstruction_counts(laboratory: Laboratory) -> None:
-    sequences = laboratory.reader.checkpoint.tokenizer.encode_batch(["房间很好。", "早餐"])
-    said, shown = np.concatenate(read_off(laboratory, sequences)), np.concatenate(sequences)
-    found = reconstructed(laboratory, sequences, 1)
-    assert found == {"same": (said == shown).mean(), "stays": (said % 2 == 1).mean()}
+def test_reconstruction_counts() -> None:
+    """Four of five tokens are given back; of the three answers with a language, two are of the first one."""
+    languages = np.array([0, 0, 1, IGNORED])
+    said, shown = [np.array([0, 1, 2]), np.array([3, 3])], [np.array([0, 1, 1]), np.array([3, 3])]
+    assert reconstructed(said, shown, languages, 0) == {"same": 0.8, "stays": pytest.approx(2 / 3)}
 
 
 def test_bleu_by_hand() -> None:
@@ -123,6 +120,26 @@ def test_the_command_and_its_page(trained: Path, parallel: tuple[Path, Path], tm
     assert json.loads((run / "results" / "shift.json").read_text(encoding="utf-8")) == result
     for language, told in (("en", "The vector that is language"), ("zh", "语言是一个向量")):
         assert told in write_report([run], tmp_path / "page.html", language=language).read_text(encoding="utf-8")
+
+
+def test_reconstruction_and_its_page(trained: Path, parallel: tuple[Path, Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    answer = call("analyze", "reconstruction", trained / "pretrained", *parallel, "--most=20", "--run", run, "--json")
+    assert answer.code == 0, answer.err
+    result = json.loads(answer.out)
+    head = HeadReader(trained / "pretrained")
+    for each, file in zip(result["languages"], parallel, strict=True):
+        assert (each["name"], each["sentences"], len(each["examples"])) == (file.name, 20, 3)
+        encode, decode = head.reader.checkpoint.tokenizer.encode, head.reader.checkpoint.tokenizer.decode
+        for shown in each["examples"]:
+            assert shown["text"] in file.read_text(encoding="utf-8")
+            assert shown["output"] == decode(head.read_off([encode(shown["text"])])[0])
+        assert 0 <= each["same"] <= 1
+    for language, told in (("en", "Does the language stay?"), ("zh", "语言会留下来吗？")):
+        assert told in write_report([run], tmp_path / "page.html", language=language).read_text(encoding="utf-8")
+    answer = call("analyze", "reconstruction", trained / "pretrained", parallel[0], "--run", run)
+    assert answer.code == 1
+    assert "one language cannot be told from others" in answer.err
 
 
 def test_a_model_without_the_head_is_refused(trained: Path, parallel: tuple[Path, Path]) -> None:

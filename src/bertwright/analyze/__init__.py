@@ -7,6 +7,7 @@ from bertwright.analyze.embeddings import embeddings
 from bertwright.analyze.initialization import initialization
 from bertwright.analyze.labelled import LabelledFile
 from bertwright.analyze.probes import probes
+from bertwright.analyze.reconstruction import reconstruction
 from bertwright.analyze.shift import shift
 from bertwright.analyze.similarity import similarity
 from bertwright.analyze.sizes import sizes
@@ -20,6 +21,7 @@ __all__ = [
     "embeddings",
     "initialization",
     "probes",
+    "reconstruction",
     "shift",
     "similarity",
     "sizes",

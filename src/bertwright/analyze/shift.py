@@ -2,7 +2,7 @@
 
 The mean vector of a language at a layer, over its tokens. Add alpha times the difference of two languages' means to
 every token of a sentence, let the layers above go on, and read what the masked-token head says, nothing masked. With
-alpha = 0 that is reconstruction: the language must be in the vectors, or the head could not give the sentence back.
+alpha = 0 that is reconstruction.
 """
 
 from collections import Counter
@@ -16,10 +16,9 @@ import torch
 from torch import Tensor
 
 from bertwright.analyze.alignment import read_dictionary, read_parallel
-from bertwright.analyze.vectors import Reader, one_a_row
+from bertwright.analyze.head import HeadReader, reconstructed, token_languages
+from bertwright.analyze.vectors import Reader
 from bertwright.batches import IGNORED
-from bertwright.checkpoint import load_whole
-from bertwright.model.heads import PretrainingModel
 from bertwright.run import keep_result
 
 ALPHAS = (1.0, 2.0, 3.0)
@@ -27,9 +26,6 @@ ALPHAS = (1.0, 2.0, 3.0)
 
 TESTED = 100
 """Pairs of sentences that are shifted; all others give the means."""
-
-OFTEN = 9
-"""A token is of a language if it is that many times as frequent there as in the other one; else it is of both."""
 
 SHOWN = 4
 """Sentences on the page."""
@@ -41,8 +37,7 @@ SEED = 1
 class Laboratory:
     """A model, the tokens of its two languages, and which token is which one's translation."""
 
-    model: PretrainingModel
-    reader: Reader
+    head: HeadReader
     language: np.ndarray
     """[V], 0 or 1, or IGNORED for tokens of both or of none."""
     translations: dict[int, set[int]]
@@ -80,16 +75,14 @@ def shift(
     Raises:
         UserError: the model has no masked-token head; see `read_parallel` and `read_dictionary`.
     """
-    reader = Reader.load(model)
-    network = PretrainingModel(reader.checkpoint.config, pair=False)
-    load_whole(network, reader.checkpoint)
+    head = HeadReader(model)
+    reader = head.reader
     texts = read_parallel(reader, parallel, most)
     encode = reader.checkpoint.tokenizer.encode_batch
     sides = [encode(side) for side in texts]
     tested = min(TESTED, len(sides[0]) // 2)
     laboratory = Laboratory(
-        network.eval(),
-        reader,
+        head,
         token_languages(sides, reader.special.ordinary, reader.checkpoint.config.vocabulary_size),
         single_tokens(reader, dictionary) if dictionary is not None else {},
     )
@@ -106,7 +99,10 @@ def shift(
         "languages": [Path(file).name for file in parallel],
         "alphas": list(alphas),
         "sentences": tested,
-        "reconstruction": [reconstructed(laboratory, side, language) for language, side in enumerate((one, other))],
+        "reconstruction": [
+            reconstructed(head.read_off(side), side, laboratory.language, number)
+            for number, side in enumerate((one, other))
+        ],
         "shift": measured(laboratory, one, other, difference, alphas, target=1),
         "random": measured(laboratory, one, other, noise, alphas, target=1),
         "reverse": measured(laboratory, other, one, -difference, alphas, target=0),
@@ -119,18 +115,6 @@ def shift(
 
 
 # ---------------------------------------------------------------------------------------------- tokens
-
-
-def token_languages(sides: Sequence[Sequence[np.ndarray]], ordinary: np.ndarray, vocabulary_size: int) -> np.ndarray:
-    """Which language each token is of, by how often it occurs in its sentences: [V], 0, 1 or IGNORED."""
-    counts = [np.bincount(np.concatenate(list(side)), minlength=vocabulary_size) for side in sides]
-    rates = [(count + 0.0) / count.sum() for count in counts]
-    language = np.full(vocabulary_size, IGNORED)
-    language[(rates[0] > OFTEN * rates[1]) & (counts[0] > 0)] = 0
-    language[(rates[1] > OFTEN * rates[0]) & (counts[1] > 0)] = 1
-    special = np.setdiff1d(np.arange(vocabulary_size), ordinary)
-    language[special] = IGNORED
-    return language
 
 
 def single_tokens(reader: Reader, dictionary: str | Path) -> dict[int, set[int]]:
@@ -149,31 +133,6 @@ def single_tokens(reader: Reader, dictionary: str | Path) -> dict[int, set[int]]
 # ---------------------------------------------------------------------------------------------- measuring
 
 
-def read_off(
-    laboratory: Laboratory, sequences: Sequence[np.ndarray], vector: Tensor | None = None, layer: int = 0
-) -> list[np.ndarray]:
-    """What the head says at each token of sentences, nothing masked; with `vector` [D] added to them at a layer."""
-    special, encoder = laboratory.reader.special, laboratory.model.encoder
-    rows, in_order = one_a_row(sequences, special, max(map(len, sequences)) + special.framing(1))
-    with torch.inference_mode():
-        state = torch.empty(0)
-        for number, state in enumerate(encoder.states(*rows.batch().inputs)):
-            if vector is not None and number == layer:
-                state.add_(vector)  # in place: the next layer goes on from here
-        said = laboratory.model.token_logits(state).argmax(dim=-1).numpy()[in_order]
-    return [row[1 : 1 + len(ids)] for row, ids in zip(said, sequences, strict=True)]
-
-
-def reconstructed(laboratory: Laboratory, sequences: Sequence[np.ndarray], language: int) -> dict[str, float]:
-    """How many tokens are given back, and how many of a language stay in it."""
-    said, shown = np.concatenate(read_off(laboratory, sequences)), np.concatenate(list(sequences))
-    known = laboratory.language[said] != IGNORED
-    return {
-        "same": float((said == shown).mean()),
-        "stays": float((laboratory.language[said][known] == language).mean()) if known.any() else 0.0,
-    }
-
-
 def measured(
     laboratory: Laboratory,
     sequences: Sequence[np.ndarray],
@@ -188,7 +147,7 @@ def measured(
     grid = np.zeros((len(names), len(vectors), len(alphas)))
     for layer, vector in enumerate(vectors):
         for index, alpha in enumerate(alphas):
-            said = read_off(laboratory, sequences, alpha * vector, layer)
+            said = laboratory.head.read_off(sequences, alpha * vector, layer)
             grid[:, layer, index] = _shares(laboratory, sequences, references, said, target)
     result: dict[str, Any] = {name: values.round(5).tolist() for name, values in zip(names, grid, strict=True)}
     if not laboratory.translations:
@@ -240,8 +199,8 @@ def examples(
     alphas: Sequence[float],
 ) -> list[dict[str, Any]]:
     """Some sentences, and what they become by each alpha at a layer."""
-    decode = laboratory.reader.checkpoint.tokenizer.decode
-    outputs = {alpha: read_off(laboratory, sequences, alpha * vector, layer) for alpha in (0.0, *alphas)}
+    decode = laboratory.head.reader.checkpoint.tokenizer.decode
+    outputs = {alpha: laboratory.head.read_off(sequences, alpha * vector, layer) for alpha in (0.0, *alphas)}
     return [
         {
             "text": texts[0][number],

@@ -22,8 +22,8 @@ from bertwright.train import Progress
 NONE = "none"
 """The encoder that is no pre-training: random weights, in the shape of the first one."""
 
-SHOWN = ("exact", "f1", "accuracy")
-"""Metrics of the table, those of them that the task has."""
+ANSWERS = ("exact", "f1")
+"""Metrics of reading comprehension; of other tasks the first one is told."""
 
 
 def transfer(
@@ -63,9 +63,9 @@ def transfer(
     trainings = Trainings(folder, say, progress)
     rows, counts = [], {}
     for train, recipe in recipes.items():
-        task = TASKS[recipe.task](recipe.data.reading)
-        sides = read_files(task, recipe.data.model_copy(update={"test": None}))
-        judged = _tests(task, sides, tests, most)
+        reader = TASKS[recipe.task](recipe.data.reading)
+        sides = read_files(reader, recipe.data.model_copy(update={"test": None}))
+        judged = _tests(reader, sides, tests, most)
         counts = {name: len(examples) for name, examples in judged.items()}
         given = Given(sides, known=[*sides["train"], *(each for own in judged.values() for each in own)])
         found = partial(_found, judged)
@@ -80,11 +80,12 @@ def transfer(
                 for name in tests
             }
             rows.append({"encoder": encoder, "train": train, "examples": cells[0]["examples"], "scores": scores})
-    first = next(iter(rows[0]["scores"].values()))
+    task = next(iter(recipes.values())).task
+    first = next(iter(next(iter(rows[0]["scores"].values()))))
     result = {
         "kind": "transfer",
-        "task": next(iter(recipes.values())).task,
-        "metrics": [metric for metric in SHOWN if metric in first] or [next(iter(first))],
+        "task": task,
+        "metrics": list(ANSWERS) if task == "qa" else [first],
         "seeds": list(seeds),
         "tests": counts,
         "rows": rows,

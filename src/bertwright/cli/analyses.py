@@ -301,6 +301,25 @@ def alignment(
 
 @analyze.command()
 @guard
+def reconstruction(
+    model: Model,
+    files: Annotated[list[str], typer.Argument(metavar="FILE FILE...", help="Sentences, one a line, by language.")],
+    most: Annotated[int, typer.Option(help="Sentences of each language, at most.", min=1)] = 500,
+    run: Annotated[str, typer.Option(help="Folder for the result and its page.")] = "runs/reconstruction",
+    as_json: Json = False,
+) -> None:
+    """Sentences read back with nothing masked: does the language stay? (slide 80)."""
+    from bertwright.analyze import reconstruction as run_reconstruction
+
+    result = run_reconstruction(model, files, most=most, folder=Path(run))
+    for each in result["languages"]:
+        say(f"{each['name']:>24}  {each['same']:.1%} of the tokens given back, {each['stays']:.1%} in the language")
+    draw_report(run)
+    print_json(result, as_json)
+
+
+@analyze.command()
+@guard
 def shift(
     model: Model,
     one: One,

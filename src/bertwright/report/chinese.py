@@ -194,6 +194,8 @@ CHINESE: dict[str, str] = {
     "tokens seen": "读过的词元",
     "parameters": "参数",
     "first loss, measured": "初始损失，实测",
+    "language": "语言",
+    "Held-out loss by language": "各语言的留出损失",
     "held-out loss, masked tokens": "留出损失，被遮盖的词元",
     "held-out perplexity": "留出困惑度",
     "masked tokens guessed right": "猜对的被遮盖词元",

@@ -164,6 +164,16 @@ ANALYSES: dict[str, str] = {
     "Mean reciprocal rank (precision at 1). Chance: {chances}; language .5.": (
         "平均倒数排名（首位准确率）。瞎猜：{chances}；语言 0.5。"
     ),
+    # Reconstruction
+    "Does the language stay?": "语言会留下来吗？",
+    "{model} is shown sentences, nothing masked, and says the most likely token at each place. If its vectors held "
+    "the meaning alone, it could answer in any language.": (
+        "给 {model} 看没有遮住的句子，让它在每个位置说出最可能的词元。如果向量里只有意思，它可以用任何一种语言回答。"
+    ),
+    "tokens given back": "复述的词元",
+    "answers in the language": "属于这种语言的回答",
+    "shown": "给它看的",
+    "said": "它说的",
     # Shift
     "The vector that is language": "语言是一个向量",
     "random vector": "随机向量",

@@ -3,7 +3,7 @@
 import math
 from typing import Any
 
-from bertwright.report.blocks import Block, Facts, Figure, Fill, Filled, Fold, Heading, Mask, Paragraph, Section
+from bertwright.report.blocks import Block, Facts, Figure, Fill, Filled, Fold, Heading, Mask, Paragraph, Section, Table
 from bertwright.report.charts import loss_curve, rates
 from bertwright.report.numbers import duration, finite, number, percent, short
 from bertwright.report.phrases import Say
@@ -54,6 +54,10 @@ def _blocks(run: Source, say: Say) -> list[Block]:
         blocks.append(_loss_figure(run.log, objective, result, say))
     if result:
         blocks.append(Facts(_facts(result, say)))
+        if languages := result.get("languages"):
+            rows = [[name, number(finite(loss))] for name, loss in sorted(languages.items(), key=lambda each: each[1])]
+            table = Table([say("language"), say("held-out loss, masked tokens")], rows, [False, True])
+            blocks.append(Fold(say("Held-out loss by language"), blocks=[table]))
     if run.log:
         blocks.append(Fold(say("Learning rate and speed"), blocks=[_rates_figure(run.log, say)]))
     return blocks

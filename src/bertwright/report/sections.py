@@ -31,6 +31,7 @@ from bertwright.report.numbers import (
 from bertwright.report.phrases import Say
 from bertwright.report.pretraining import fill_sections, pretraining_sections
 from bertwright.report.probes import probe_sections
+from bertwright.report.reconstruction import reconstruction_sections
 from bertwright.report.scores import score_sections, side_name
 from bertwright.report.shift import shift_sections
 from bertwright.report.similarity import similarity_sections
@@ -271,6 +272,7 @@ SECTIONS: tuple[Callable[[list[Source], Say], list[Section]], ...] = (
     probe_sections,
     transfer_sections,
     alignment_sections,
+    reconstruction_sections,
     shift_sections,
     data_sections,
     pretraining_sections,

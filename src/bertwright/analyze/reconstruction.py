@@ -1,0 +1,87 @@
+"""Show a sentence, mask nothing, and read the head: does the language stay? (the lecture's slide 80).
+
+If vectors held the meaning alone, a head that knows many languages could answer in any of them.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bertwright.analyze.head import HeadReader, reconstructed, token_languages
+from bertwright.corpus.files import open_text
+from bertwright.errors import UserError
+from bertwright.run import keep_result
+
+SHOWN = 3
+"""Sentences of each language on the page."""
+
+TOGETHER = 64
+"""Sentences that are read at once."""
+
+SEED = 1
+
+
+def reconstruction(
+    model: str | Path, files: Sequence[str | Path], *, most: int = 500, folder: Path | None = None
+) -> dict[str, Any]:
+    """Read sentences of several languages back from the masked-token head.
+
+    Args:
+        model: with a masked-token head: a run, a checkpoint folder or a model of the hub.
+        files: of each language one, with a sentence a line.
+        most: sentences of each language, drawn evenly of those that the model takes whole.
+        folder: where results/reconstruction.json is written; None: nowhere.
+
+    Returns:
+        {"kind", "model", "languages"}; a language has "name" (of the file), "sentences", "tokens", "same" (share of the
+        tokens given back), "stays" (share of the answers of some language that are of this one; see `token_languages`)
+        and "examples" [{"text", "output"}].
+
+    Raises:
+        UserError: the model has no masked-token head, a file is damaged or has no sentence, or there is but one file.
+    """
+    if len(files) < 2:
+        raise UserError(
+            "one language cannot be told from others",
+            expected="files of two languages at least",
+            advice="give a file of sentences for each language",
+        )
+    head = HeadReader(model)
+    tokenizer, config = head.reader.checkpoint.tokenizer, head.reader.checkpoint.config
+    texts = [_sentences(head, Path(file), most) for file in files]
+    sides = [tokenizer.encode_batch(side) for side in texts]
+    languages = token_languages(sides, head.reader.special.ordinary, config.vocabulary_size)
+    found = []
+    for number, (file, side) in enumerate(zip(files, sides, strict=True)):
+        said = [row for begin in range(0, len(side), TOGETHER) for row in head.read_off(side[begin : begin + TOGETHER])]
+        shown = zip(texts[number][:SHOWN], said, strict=False)
+        found.append(
+            {
+                "name": Path(file).name,
+                "sentences": len(side),
+                "tokens": sum(map(len, side)),
+                **reconstructed(said, side, languages, number),
+                "examples": [{"text": text, "output": tokenizer.decode(row)} for text, row in shown],
+            }
+        )
+    return keep_result({"kind": "reconstruction", "model": str(model), "languages": found}, folder)
+
+
+def _sentences(head: HeadReader, file: Path, most: int) -> list[str]:
+    """Different sentences of a file that the model takes whole."""
+    with open_text(file) as stream:
+        texts = list(dict.fromkeys(line.strip() for line in stream))
+    order = np.random.default_rng(SEED).permutation(len(texts))[: 2 * most]
+    drawn = [texts[number] for number in order]
+    encoded = head.reader.checkpoint.tokenizer.encode_batch(drawn)
+    kept = [text for text, ids in zip(drawn, encoded, strict=True) if 0 < len(ids) <= head.reader.room]
+    if not kept:
+        raise UserError(
+            f"no line has 1 to {head.reader.room} tokens",
+            file=file,
+            expected="a sentence a line",
+            advice="give sentences that the model takes whole",
+        )
+    return kept[:most]
