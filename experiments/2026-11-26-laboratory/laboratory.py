@@ -2,12 +2,15 @@
 
     python experiments/2026-11-26-laboratory/laboratory.py                          full text, seed 1
     python experiments/2026-11-26-laboratory/laboratory.py --share 0.2 --seed 2     a fifth of the text at equal steps
+    python experiments/2026-11-26-laboratory/laboratory.py --apart positions specials --random-share 0
 
 After Dufter and Schuetze (2020). The World English Bible (Debian's sword-text-web; public domain) in WordPiece of 2,048
 tokens; each verse once as tokens a0, a1, ... and once as b0, b1, ...: "Fake-English", whose tokens share nothing with
 the first ones but position, order and company. A small BERT reads both, mixed; nothing tells it that a17 and b17 are
 the same. The last verses are held back: they are the parallel sentences of `alignment` and `shift`, and the dictionary
-is exact. One run and its analyses per share and seed in --folder; what is there goes on, or is not done again.
+is exact. What should break it: positions of the second language that are its own, special tokens that are its own, and
+no random words among the masks. The alignment is measured at twelve checkpoints, too, beside the loss (P20). One run
+and its analyses per share and seed in --folder; what is there goes on, or is not done again.
 """
 
 import argparse
@@ -17,21 +20,31 @@ import subprocess
 import tempfile
 import urllib.request
 import zlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from bertwright.analyze import alignment, shift
+from bertwright.batches import Batch, Rows
 from bertwright.config import PretrainRecipe, TokenizerSettings
+from bertwright.prepare import prepare
 from bertwright.pretrain import pretrain
 from bertwright.recipe import parse
 from bertwright.report import write_report
+from bertwright.run import Run, write_json
+from bertwright.store import Store
 from bertwright.tokenizer import Tokenizer
 
 BIBLE = "http://deb.debian.org/debian/pool/main/s/sword-text-web/sword-text-web_426.0-1_all.deb"
 HELD_BACK = 1000
 """Verses."""
 WORDS = 2048
+APART = ("positions", "specials")
+SPARE = "spare-cls spare-sep spare-mask"
+"""A line of its own: tokens that nothing else uses."""
 LENGTH = 128
 
 
@@ -42,19 +55,61 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=2400)
     parser.add_argument("--random-share", type=float, default=0.1, help="of the masked tokens; 0: no random words")
+    parser.add_argument("--apart", nargs="*", default=[], choices=APART, help="what the languages do not share")
     parser.add_argument("--folder", type=Path, default=Path("runs/laboratory"))
     given = parser.parse_args()
     folder: Path = given.folder
     folder.mkdir(parents=True, exist_ok=True)
     languages(folder)
-    name = f"share{given.share:g}-random{given.random_share:g}-seed{given.seed}"
+    apart = "".join(f"-{each}" for each in given.apart)
+    name = f"share{given.share:g}-random{given.random_share:g}{apart}-seed{given.seed}"
     run = folder / name
+    recipe = recipe_of(given, run)
+    if not (given.folder / f"store-{given.share:g}").exists():
+        prepare(recipe)
+    keep_apart(given.apart, Store.open(given.folder / f"store-{given.share:g}").tokenizer())
     if not (run / "results" / "pretrain.json").exists():
-        pretrain(recipe_of(given, run), resume=(run / "recipe.toml").exists())
+        pretrain(recipe, resume=(run / "recipe.toml").exists())
     parallel = (folder / "held-a.txt", folder / "held-b.txt")
+    over_time(run, parallel, folder / "dictionary.tsv")
     alignment(run, parallel, folder / "dictionary.tsv", folder=run)
     shift(run, parallel, folder / "dictionary.tsv", alphas=(0.5, 1.0, 1.5, 2.0, 3.0), folder=run)
     print(write_report([run], folder / f"{name}.html"))
+
+
+def over_time(run: Path, parallel: tuple[Path, Path], dictionary: Path) -> None:
+    """At each kept checkpoint the loss and the best layer's mean reciprocal rank, into results/over_time.json."""
+    losses = {record["step"]: record["loss"] for record in Run(run).read_log()}
+    found = []
+    for place in sorted((run / "checkpoints").glob("step-*"), key=lambda path: int(path.name.removeprefix("step-"))):
+        step = int(place.name.removeprefix("step-"))
+        result = alignment(place, parallel, dictionary, most=300)
+        ranks = {kind: max(result[kind]["plain"]["reciprocal_rank"]) for kind in ("words", "sentences")}
+        found.append({"step": step, "loss": losses[step], **ranks})
+    write_json(run / "results" / "over_time.json", {"kind": "over_time", "checkpoints": found})
+
+
+def keep_apart(what: Sequence[str], tokenizer: Tokenizer) -> None:
+    """Give the second language positions and special tokens of its own, wherever rows become tensors."""
+    whole = Rows.batch
+    second_token = np.array([token.startswith("b") for token in tokenizer.tokens(np.arange(tokenizer.vocabulary_size))])
+    own = np.arange(tokenizer.vocabulary_size)  # what stands for each token in the second language
+    own[[tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]] = tokenizer.encode(SPARE)
+
+    def batch(self: Rows, device: Any = "cpu") -> Batch:
+        """Sequences are of the language that most of their tokens are of."""
+        rows = self
+        owner = rows.sequence_ids + np.arange(len(rows.sequence_ids))[:, None] * (int(rows.sequence_ids.max()) + 1)
+        shares = np.bincount(owner.ravel(), weights=second_token[rows.input_ids].ravel()) / np.bincount(owner.ravel())
+        second = (shares[owner] > 0.4) & (rows.sequence_ids > 0)  # some of its tokens are special, masked or random
+        if "positions" in what:
+            rows = replace(rows, position_ids=np.where(second, rows.position_ids + LENGTH, rows.position_ids))
+        if "specials" in what:
+            rows = replace(rows, input_ids=np.where(second, own[rows.input_ids], rows.input_ids))
+        return whole(rows, device)
+
+    if what:
+        Rows.batch = batch
 
 
 def languages(folder: Path) -> None:
@@ -80,7 +135,8 @@ def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
     for letter in "ab":
         whole = (given.folder / f"text-{letter}.txt").read_text(encoding="utf-8").splitlines()
         part = given.folder / f"text-{letter}-{given.share:g}.txt"
-        part.write_text("\n".join(whole[: int(given.share * len(whole))]) + "\n", encoding="utf-8")
+        kept = [*whole[: int(given.share * len(whole))], *([SPARE] if letter == "b" else [])]
+        part.write_text("\n".join(kept) + "\n", encoding="utf-8")
         files.append(str(part))
     return parse(
         PretrainRecipe,
@@ -89,7 +145,7 @@ def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
             "store": str(given.folder / f"store-{given.share:g}"),
             "corpus": {"files": files, "reader": "symbols", "held_out": 0.02},
             "tokenizer": {"kind": "symbols", "vocabulary_size": 2 * WORDS + 16, "minimum_frequency": 1},
-            "model": {"layers": 12, "width": 64, "heads": 1, "inner_width": 256, "max_length": LENGTH},
+            "model": {"layers": 12, "width": 64, "heads": 1, "inner_width": 256, "max_length": 2 * LENGTH},
             "objective": {"random_share": given.random_share},
             "optimizer": {"learning_rate": 2e-3},
             "train": {
