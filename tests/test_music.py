@@ -99,7 +99,7 @@ def test_intervals_do_not_tell_the_key(pitches: list[int], shift: int) -> None:
     """A tune and the same one higher have the same intervals, which lead from its first to its last note."""
 
     def sounds(offset: int) -> list[Sound]:
-        return [(float(n), 1.0, pitch + offset, "?") for n, pitch in enumerate(pitches)]
+        return [Sound(float(n), 1.0, pitch + offset, "?") for n, pitch in enumerate(pitches)]
 
     told = spelt(sounds(0), "interval")
     assert told == spelt(sounds(shift), "interval")

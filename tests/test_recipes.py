@@ -58,8 +58,13 @@ def stand_in(values: dict[str, Any], reviews: Path, folder: Path) -> dict[str, A
     """A pre-training recipe that reads generated reviews, with a tiny model."""
     lines = (reviews / "corpus.txt").read_text(encoding="utf-8").splitlines()
     documents = ["\n".join(lines[begin : begin + 5]) for begin in range(0, len(lines), 5)]
-    (folder / "corpus.txt").write_text("\n\n".join(documents) + "\n", encoding="utf-8")
-    corpus = {**values["corpus"], "files": [str(folder / "corpus.txt")], "held_out": 0.2}
+    file = folder / "corpus.txt"
+    if values["corpus"]["reader"] == "table":
+        file = folder / "corpus.jsonl"
+        rows = [{"text": text, "language": "ab"[number % 2]} for number, text in enumerate(documents)]
+        documents = ["\n".join(json.dumps(row) for row in rows)]
+    file.write_text("\n\n".join(documents) + "\n", encoding="utf-8")
+    corpus = {**values["corpus"], "files": [str(file)], "held_out": 0.2}
     model = {**values["model"], "preset": "tiny"}
     return {**values, "store": str(folder / "store"), "corpus": corpus, "model": model}
 

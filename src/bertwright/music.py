@@ -13,11 +13,12 @@ files, in processes of its own.
 import json
 import math
 import multiprocessing
+import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from bertwright.config import expand
 from bertwright.corpus.files import resolve
@@ -31,8 +32,21 @@ SUFFIXES = (".mid", ".midi", ".xml", ".musicxml", ".mxl", ".abc", ".krn")
 
 REST = "r"
 
-Sound = tuple[float, float, int | None, str]
-"""When it begins and how long it lasts, in quarter notes; its pitch in semitones (None: a rest), and its name."""
+NEAR = 16
+"""Sounds before a tied note, among which the one is that it is tied to: the voices of a part are mixed."""
+
+
+class Sound(NamedTuple):
+    """A note or a rest."""
+
+    begin: float
+    """In quarter notes."""
+    length: float
+    """In quarter notes."""
+    pitch: int | None
+    """In semitones; None: a rest."""
+    name: str
+
 
 Progress = Callable[[str, int, int | None], None]
 """Told how far the work is: its name, files done, files in all."""
@@ -154,24 +168,28 @@ def _convert(job: Job) -> Rows:
 
     file, label, work, symbols, voices = job
     try:
-        parsed: Any = music21.converter.parse(file, forceSource=True, storePickle=False)
-        scores = list(parsed.scores) if isinstance(parsed, music21.stream.Opus) else [parsed]
-        pieces = [(_work_of(score), [_sounds(part) for part in _voices(score)]) for score in scores]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of oddities that music21 reads in spite of
+            parsed: Any = music21.converter.parse(file, forceSource=True, storePickle=False)
+            scores = list(parsed.scores) if isinstance(parsed, music21.stream.Opus) else [parsed]
+            pieces = [(_work_of(score), [_sounds(part) for part in _voices(score)]) for score in scores]
     except Exception as error:  # noqa: BLE001  (a damaged file may raise anything in music21)
         return [], f"{type(error).__name__}: {error}".splitlines()[0][:200]
     rows = []
     for number, (larger, parts) in enumerate(pieces, start=1):
         of_piece = larger or (work if len(pieces) == 1 else f"{work}#{number}")
-        together = [sorted((sound for part in parts for sound in part if sound[2] is not None), key=_from_high_to_low)]
-        for voice, sounds in enumerate(parts if voices == "each" else together, start=1 if voices == "each" else 0):
-            text = " ".join(spelt(sounds, symbols))
-            if any(sound[2] is not None for sound in sounds):
+        numbered = enumerate(parts, start=1) if voices == "each" else [(0, _together(parts))]
+        for voice, sounds in numbered:
+            if any(sound.pitch is not None for sound in sounds):
+                text = " ".join(spelt(sounds, symbols))
                 rows.append({"text": text, "label": label, "work": of_piece, "file": str(file), "voice": voice})
     return rows, None if rows else "it holds no notes"
 
 
-def _from_high_to_low(sound: Sound) -> tuple[float, int]:
-    return sound[0], -(sound[2] or 0)
+def _together(parts: Sequence[Sequence[Sound]]) -> list[Sound]:
+    """The notes of all voices in the order in which they begin, from high to low."""
+    notes = [sound for part in parts for sound in part if sound.pitch is not None]
+    return sorted(notes, key=lambda sound: (sound.begin, -(sound.pitch or 0)))
 
 
 def _work_of(score: Any) -> str | None:
@@ -185,33 +203,31 @@ def _voices(score: Any) -> list[Any]:
 
 
 def _sounds(part: Any) -> list[Sound]:
-    """The notes and rests of a part, in order; what is tied to the note before is added to it."""
+    """The notes and rests of a part, in order; what is tied to a note before is added to it."""
     sounds: list[Sound] = []
     for each in part.flatten().notesAndRests:
-        length = float(each.duration.quarterLength)
-        if length == 0 or not (
-            each.isRest or getattr(each, "pitches", ())
-        ):  # grace notes, chord symbols, unpitched drums
+        begin, length = float(each.offset), float(each.duration.quarterLength)
+        if length == 0:  # a grace note
             continue
         if each.isRest:
-            sounds.append((float(each.offset), length, None, REST))
-            continue
-        highest = max(each.pitches)
-        begin, pitch = float(each.offset), round(highest.ps)
-        before = _held(sounds, begin, pitch) if each.tie is not None and each.tie.type in ("stop", "continue") else None
-        if before is None:
-            sounds.append((begin, length, pitch, highest.nameWithOctave))
-        else:
-            first, so_far, _, name = sounds[before]
-            sounds[before] = (first, so_far + length, pitch, name)
+            sounds.append(Sound(begin, length, None, REST))
+        elif pitches := getattr(each, "pitches", ()):  # drums have none
+            highest = max(pitches)
+            sound = Sound(begin, length, round(highest.ps), highest.nameWithOctave)
+            goes_on = each.tie is not None and each.tie.type in ("stop", "continue")
+            before = _held(sounds, sound) if goes_on else None
+            if before is None:
+                sounds.append(sound)
+            else:
+                sounds[before] = sounds[before]._replace(length=sounds[before].length + length)
     return sounds
 
 
-def _held(sounds: Sequence[Sound], begin: float, pitch: int) -> int | None:
+def _held(sounds: Sequence[Sound], sound: Sound) -> int | None:
     """Which of the last sounds ends where this one begins, and is of its pitch."""
-    for number in range(len(sounds) - 1, max(-1, len(sounds) - 16), -1):
-        first, length, other, _ = sounds[number]
-        if other == pitch and math.isclose(first + length, begin, abs_tol=1e-6):
+    for number in range(len(sounds) - 1, max(-1, len(sounds) - NEAR), -1):
+        before = sounds[number]
+        if before.pitch == sound.pitch and math.isclose(before.begin + before.length, sound.begin, abs_tol=1e-6):
             return number
     return None
 
@@ -219,20 +235,16 @@ def _held(sounds: Sequence[Sound], begin: float, pitch: int) -> int | None:
 def spelt(sounds: Sequence[Sound], symbols: Symbols) -> list[str]:
     """The symbols of notes and rests; see the head of this file."""
     if symbols == "pitch":
-        return [name for *_, name in sounds]
+        return [sound.name for sound in sounds]
     if symbols == "duration":
-        return [f"{name}_{_told(length)}" for _, length, _, name in sounds]
-    told, before = [], None
-    for *_, pitch, _ in sounds:
-        if pitch is None:
+        return [f"{sound.name}_{round(sound.length, 3):g}" for sound in sounds]
+    told: list[str] = []
+    before: int | None = None
+    for sound in sounds:
+        if sound.pitch is None:
             told.append(REST)
-        elif before is not None:
-            told.append(f"{pitch - before:+d}" if pitch != before else "0")
-        before = pitch if pitch is not None else before
+            continue
+        if before is not None:
+            told.append(f"{sound.pitch - before:+d}" if sound.pitch != before else "0")
+        before = sound.pitch
     return told
-
-
-def _told(length: float) -> str:
-    """A duration in quarter notes, with at most three digits after the point."""
-    rounded = round(length, 3)
-    return str(int(rounded)) if math.isclose(rounded, int(rounded)) else f"{rounded:g}"

@@ -113,15 +113,18 @@ def read_parallel(reader: Reader, files: tuple[str | Path, str | Path], most: in
             advice="align the files",
         )
     encode = reader.checkpoint.tokenizer.encode_batch
-    short = [[0 < len(ids) <= reader.room for ids in encode(side)] for side in sides]
     seen: tuple[set[str], set[str]] = (set(), set())
     chosen: list[tuple[str, str]] = []
-    for number in np.random.default_rng(SEED).permutation(len(sides[0])):
-        pair = (sides[0][number], sides[1][number])
-        if short[0][number] and short[1][number] and pair[0] not in seen[0] and pair[1] not in seen[1]:
-            chosen.append(pair)
-            seen[0].add(pair[0])
-            seen[1].add(pair[1])
+    order = np.random.default_rng(SEED).permutation(len(sides[0]))
+    for begin in range(0, len(order), most):  # no more are encoded than it takes
+        drawn = [(sides[0][number], sides[1][number]) for number in order[begin : begin + most]]
+        lengths = [[len(ids) for ids in encode(side)] for side in zip(*drawn, strict=True)]
+        for pair, *sizes in zip(drawn, *lengths, strict=True):
+            fits = all(0 < size <= reader.room for size in sizes)
+            if fits and len(chosen) < most and pair[0] not in seen[0] and pair[1] not in seen[1]:
+                chosen.append(pair)
+                seen[0].add(pair[0])
+                seen[1].add(pair[1])
         if len(chosen) == most:
             break
     if len(chosen) < FEWEST:
