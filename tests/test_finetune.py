@@ -13,13 +13,15 @@ import transformers
 from safetensors.torch import load_file
 
 from bertwright.batches import pack
-from bertwright.config import FinetuneRecipe
+from bertwright.config import ExamplesSettings, FinetuneRecipe, ReadingSettings
 from bertwright.errors import Interrupted, UserError
 from bertwright.evaluate import evaluate
-from bertwright.finetune import finetune
+from bertwright.finetune import finetune, parted, read_files
 from bertwright.predict import Predictor, predict
 from bertwright.recipe import parse
 from bertwright.run import read_json, read_log
+from bertwright.tasks import TASKS
+from bertwright.tasks.task import drawn
 from helpers import SMALL_FINETUNING, SMALL_TRAINING, call, same_checkpoint, same_log, write_recipe
 
 
@@ -339,6 +341,21 @@ def test_overlaps_and_long_texts_are_told(trained: Path, tmp_path: Path) -> None
     )
     assert json.loads(kept.out)["examples"]["development"] == 5
     assert "which flatters the score" in kept.err
+
+
+def test_a_part_of_the_training_examples(trained: Path) -> None:
+    """So many of them, in their order, the same ones whatever else is in the file; the other sides stay."""
+    task = TASKS["classify"](ReadingSettings())
+    settings = ExamplesSettings(train=str(trained / "train.csv"), development=str(trained / "development.csv"))
+    whole, _ = parted(task, settings, read_files(task, settings))
+    some, _ = parted(task, settings.model_copy(update={"train_examples": 20}), read_files(task, settings))
+    assert some["development"] == whole["development"]
+    assert len(some["train"]) == 20
+    assert some["train"] == [example for example in whole["train"] if example in some["train"]]
+    assert some["train"] != whole["train"][:20]
+    part = whole["train"][:40]
+    again = drawn(task, part, 20)
+    assert all(example in again for example in some["train"] if example in part)
 
 
 def test_a_length_beyond_the_positions(trained: Path, tmp_path: Path) -> None:

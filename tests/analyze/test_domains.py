@@ -3,6 +3,7 @@
 import json
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -98,6 +99,29 @@ def test_reembedded_keeps_all_but_the_table(recipe: Path, english: Path, tmp_pat
     np.testing.assert_allclose(after[name], before[name], atol=1e-5)
     used = (after[TABLE] - before[TABLE]).abs().amax(dim=1) > 1e-3
     assert used.nonzero().flatten().tolist() == [0, 1, 2, 3, 4]  # the bases are unknown here: only special tokens occur
+
+
+def test_unused_tokens_stand_in_for_words(recipe: Path, english: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """The encoder is the same but for the vectors of the words that are used; without such tokens it says so."""
+    loaded = load_recipe(FinetuneRecipe, recipe)
+    with pytest.raises(UserError, match="the vocabulary has 0 \\[unused\\] tokens for 4 symbols"):
+        MODULE.domains({"bases": loaded}, tmp_path / "none", seeds=(1,), unused=True)
+    start = load_checkpoint(english)
+    named = dict(zip(range(20, 24), ("[unused0]", "[unused1]", "[unused2]", "[unused3]"), strict=True))
+    tokens = Tokenizer.tokens
+    monkeypatch.setattr(
+        Tokenizer,
+        "tokens",
+        lambda self, ids: [named.get(int(n), t) for n, t in zip(ids, tokens(self, ids), strict=True)],
+    )
+    target = MODULE._renamed(loaded, "bases", 1, tmp_path)
+    changed = load_checkpoint(MODULE._with_unused(loaded, target, 1))
+    words = [int(start.tokenizer.encode(word)[0]) for word in read_json(target / "table.json").values()]
+    rows = {tuple(changed.weights[TABLE][word].tolist()) for word in words}
+    assert rows == {tuple(start.weights[TABLE][number].tolist()) for number in named}
+    for name, weight in changed.weights.items():
+        same = (weight == start.weights[name]).reshape(len(weight), -1).all(dim=1)
+        assert (~same).nonzero().flatten().tolist() == (sorted(words) if name == TABLE else [])
 
 
 def test_a_linear_model_sees_places_and_runs() -> None:

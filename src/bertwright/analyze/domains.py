@@ -16,12 +16,14 @@ import numpy as np
 
 from bertwright.analyze.linear_sequences import linear_score
 from bertwright.analyze.trainings import Trainings
-from bertwright.checkpoint import load_checkpoint
+from bertwright.checkpoint import Description, load_checkpoint, save_checkpoint
 from bertwright.config import FinetuneRecipe, expand
 from bertwright.corpus import read_rows
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
+from bertwright.model.heads import BareModel
 from bertwright.run import Run, keep_result, read_json, write_json, write_text
+from bertwright.start import TABLE
 from bertwright.tokenizer import Tokenizer
 from bertwright.train import Progress
 from bertwright.vocabulary import CONTINUATION, SPACE
@@ -29,7 +31,8 @@ from bertwright.vocabulary import CONTINUATION, SPACE
 STARTS = ("text", "reembedded", "random")
 """The text encoder as it is, with new word embeddings, and with new weights throughout."""
 
-OWN, LINEAR = "own", "linear"
+UNUSED, OWN, LINEAR = "unused", "own", "linear"
+"""The text encoder with vectors of [unused] tokens in place of words, an encoder of the alphabet, no encoder."""
 
 SHORTEST = 2
 """Letters of a word that a symbol is renamed to, at least."""
@@ -42,6 +45,7 @@ def domains(
     folder: Path,
     *,
     own: Mapping[str, str] | None = None,
+    unused: bool = False,
     seeds: Sequence[int] = (1, 2, 3, 4, 5),
     say: Callable[[str], None] = lambda _: None,
     progress: Progress | None = None,
@@ -53,6 +57,7 @@ def domains(
             its data are sequences, of letters or of symbols separated by spaces, with all their files in tables.
         folder: for renamed data, the trainings, a JSON file for each, and results/domains.json.
         own: name of a data set -> a checkpoint that was pre-trained on its alphabet.
+        unused: rename symbols to [unused] tokens, too: they are in the vocabulary, but no text has them.
         seeds: of the renaming and of the trainings.
         say: told what happens now.
         progress: told after every step.
@@ -74,7 +79,8 @@ def domains(
         starts: dict[str, dict[str, Any]] = {}
         examples: dict[str, int] = {}
         metric = ""
-        for start in (*STARTS, *([OWN] if name in (own or {}) else [])):
+        more = [start for start, wanted in ((UNUSED, unused), (OWN, name in (own or {}))) if wanted]
+        for start in (*STARTS, *more):
             cells = [
                 trainings.train(
                     f"{name}-{start}-seed{seed}",
@@ -199,10 +205,35 @@ def _start(
         return {"start": {"checkpoint": own, "weights": "pretrained"}}
     target = _renamed(recipe, name, seed, folder)
     files = {side: str(target / f"{side}.jsonl") for side in SIDES if getattr(recipe.data, side)}
-    return {
-        "start": {"weights": "pretrained" if start == "text" else start},
-        "data": {**files, "columns": [], "text_column": "text", "label_column": "label"},
-    }
+    section = {"weights": "pretrained" if start in ("text", UNUSED) else start}
+    if start == UNUSED:
+        section["checkpoint"] = str(_with_unused(recipe, target, seed))
+    return {"start": section, "data": {**files, "columns": [], "text_column": "text", "label_column": "label"}}
+
+
+def _with_unused(recipe: FinetuneRecipe, target: Path, seed: int) -> Path:
+    """The text encoder in a folder beside renamed data, each word that is used with the vector of an [unused] token."""
+    folder = target / "unused"
+    if not folder.exists():
+        start = load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)))
+        words = list(read_json(target / "table.json").values())
+        names = start.tokenizer.tokens(np.arange(start.tokenizer.vocabulary_size))
+        spare = [number for number, token in enumerate(names) if token.startswith("[unused")]
+        if len(spare) < len(words):
+            raise UserError(
+                f"the vocabulary has {len(spare)} [unused] tokens for {len(words)} symbols",
+                file=start.folder,
+                expected="one for each symbol, as BERT's own vocabularies have",
+                advice="leave the comparison with [unused] tokens out",
+            )
+        rows = np.random.default_rng(seed).permutation(spare)[: len(words)]
+        table = start.weights[TABLE].clone()
+        table[[int(start.tokenizer.encode(word)[0]) for word in words]] = start.weights[TABLE][rows]
+        kept = {name: weight for name, weight in start.weights.items() if name.startswith(("encoder.", "pooler."))}
+        description = Description(config=start.config, family=start.family, purpose="encoder", facts={})
+        model = BareModel(start.config)
+        save_checkpoint(folder, model, start.tokenizer, description, whole={**kept, TABLE: table})
+    return folder
 
 
 def _curve(result: dict[str, Any], run: Run) -> dict[str, Any]:

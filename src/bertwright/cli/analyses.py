@@ -79,6 +79,7 @@ def domains(
         list[str] | None,
         typer.Option(metavar="NAME=CHECKPOINT", help="An encoder of the alphabet itself, for the recipe of this name."),
     ] = None,
+    unused: Annotated[bool, typer.Option("--unused", help="Rename symbols to [unused] tokens, too.")] = False,
     seeds: Annotated[list[int] | None, typer.Option("--seed", help="Again for each seed; by default 1 to 5.")] = None,
     run: Annotated[str, typer.Option(help="Folder for what is measured.")] = "runs/domains",
     as_json: Json = False,
@@ -91,8 +92,8 @@ def domains(
     loaded = {Path(recipe).stem: load_recipe(FinetuneRecipe, recipe) for recipe in recipes}
     encoders = _named(own, loaded)
     with stages() as (announce, progress):
-        options = {"own": encoders, "seeds": seeds or [1, 2, 3, 4, 5], "say": announce, "progress": progress.steps}
-        result = run_domains(loaded, Path(run), **options)
+        options = {"own": encoders, "unused": unused, "seeds": seeds or [1, 2, 3, 4, 5]}
+        result = run_domains(loaded, Path(run), say=announce, progress=progress.steps, **options)
     for each in result["sets"]:
         for start, found in each["starts"].items():
             mean = sum(found["scores"]) / len(found["scores"])

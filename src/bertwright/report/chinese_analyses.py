@@ -115,6 +115,7 @@ ANALYSES: dict[str, str] = {
     "pre-trained on the alphabet": "在这种字母上预训练",
     "text encoder": "文本编码器",
     "text encoder, word embeddings drawn anew": "文本编码器，词嵌入重新随机",
+    "text encoder, symbols as [unused] tokens": "文本编码器，符号改名为 [unused] 词元",
     "all drawn anew": "全部重新随机",
     "A text encoder is fine-tuned on sequences whose symbols are renamed to words, drawn once for each of {seeds} "
     "seeds; for {name}: {example}.": (

@@ -10,7 +10,13 @@ from bertwright.report.numbers import number
 from bertwright.report.phrases import Say
 from bertwright.report.sources import Source, sections_of
 
-COLOURS = {"text": "--blue", "reembedded": "--green", "random": "--orange", "own": "--purple"}
+COLOURS = {
+    "text": "--blue",
+    "reembedded": "--green",
+    "unused": "--grey",
+    "random": "--orange",
+    "own": "--purple",
+}
 
 PUBLISHED: dict[str, tuple[str, ...]] = {
     "specific": ("69.0", "76.0", "63.0", "87.3", "87.3", "79.1", "94.1", "–"),
@@ -32,6 +38,7 @@ def _names(say: Say) -> dict[str, str]:
         "own": say("pre-trained on the alphabet"),
         "text": say("text encoder"),
         "reembedded": say("text encoder, word embeddings drawn anew"),
+        "unused": say("text encoder, symbols as [unused] tokens"),
         "random": say("all drawn anew"),
         "linear": say("linear model"),
     }
