@@ -32,6 +32,7 @@ KERN = """!!!OPR: Missa sine nomine
 
 MUSICXML = """<?xml version="1.0" encoding="UTF-8"?>
 <score-partwise version="3.1">
+  <work><work-title>Suite</work-title></work><movement-title>Air</movement-title>
   <part-list><score-part id="P1"><part-name>Voice</part-name></score-part></part-list>
   <part id="P1"><measure number="1">
     <attributes><divisions>2</divisions></attributes>
@@ -78,7 +79,23 @@ def test_every_format_is_read(music: Path) -> None:
         ("C4 E4 E-4 C3", 1),
     ]
     assert [row["label"] for row in rows] == ["bach", "bach", "bach", music.name, music.name]
-    assert [row["work"] for row in rows][:4] == ["one.abc", *["Missa sine nomine"] * 2, "three.musicxml"]
+    assert [row["work"] for row in rows][:4] == ["one.abc", *["Missa sine nomine"] * 2, "Suite"]
+
+
+def test_what_is_one_work(tmp_path: Path) -> None:
+    """All in a folder below the one that was named; each tune of a file; else the file."""
+    for place in ("books/opus1/a.abc", "books/opus1/b.abc", "books/c.abc", "books/d.abc"):
+        file = tmp_path / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(ABC if file.stem != "d" else f"{ABC}\n{ABC.replace('X:1', 'X:2')}", encoding="utf-8")
+    rows = rows_of(tmp_path, "books")
+    assert {(Path(row["file"]).name, row["label"], row["work"]) for row in rows} == {
+        ("a.abc", "books", "opus1"),
+        ("b.abc", "books", "opus1"),
+        ("c.abc", "books", "c.abc"),
+        ("d.abc", "books", "d.abc#1"),
+        ("d.abc", "books", "d.abc#2"),
+    }
 
 
 def test_intervals_and_durations(music: Path) -> None:

@@ -58,11 +58,16 @@ def stand_in(values: dict[str, Any], reviews: Path, folder: Path) -> dict[str, A
     """A pre-training recipe that reads generated reviews, with a tiny model."""
     lines = (reviews / "corpus.txt").read_text(encoding="utf-8").splitlines()
     documents = ["\n".join(lines[begin : begin + 5]) for begin in range(0, len(lines), 5)]
-    file = folder / "corpus.txt"
-    if values["corpus"]["reader"] == "table":
+    file, reader = folder / "corpus.txt", values["corpus"].get("reader")
+    if values.get("tokenizer", {}).get("kind") == "symbols":
+        documents = [" ".join(document) for document in documents]
+    if reader == "table":
         file = folder / "corpus.jsonl"
         rows = [{"text": text, "language": "ab"[number % 2]} for number, text in enumerate(documents)]
         documents = ["\n".join(json.dumps(row) for row in rows)]
+    elif reader == "fasta":
+        draw = random.Random(1)
+        documents = [f">{number}\n{''.join(draw.choices('ACGT', k=60))}" for number in range(60)]
     file.write_text("\n\n".join(documents) + "\n", encoding="utf-8")
     corpus = {**values["corpus"], "files": [str(file)], "held_out": 0.2}
     model = {**values["model"], "preset": "tiny"}

@@ -103,6 +103,36 @@ def test_duplicates_are_refused_dropped_or_kept_together(tmp_path: Path) -> None
     assert sum(map(len, texts)) == 90
 
 
+def test_case_is_no_difference(tmp_path: Path) -> None:
+    """Soft-masked letters are the same bases."""
+    generator = np.random.default_rng(1)
+    texts = ["".join(generator.choice(list("ACGT"), 30)) for _ in range(40)]
+    rows = [{"text": text} for text in [*texts, texts[0].lower(), texts[1].lower() + "ACGTACGTAA"]]
+    table = written(tmp_path / "x.jsonl", rows)
+    assert split(table, str(tmp_path / "out"), duplicates="drop", shared=20)["dropped"] == 1
+    sides = {row["text"].upper()[:30]: side for side, own in sides_of(tmp_path / "out").items() for row in own}
+    assert len(sides) == 40, "what shares twenty bases is on one side"
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    """Rows of an older split would stand on another side of the new one."""
+    rows = [{"text": f"text {number}"} for number in range(100)]
+    table = written(tmp_path / "x.jsonl", rows)
+    split(table, str(tmp_path / "out"))
+    before = sides_of(tmp_path / "out")
+    for folder, shares, found in (
+        ("out", (0.8, 0.2, 0.0), "something already"),
+        ("new", (0.0, 0.5, 0.5), "the shares are"),
+    ):
+        with pytest.raises(UserError, match=found) as error:
+            split(table, str(tmp_path / folder), shares=shares)
+        assert error.value.expected
+        assert error.value.advice
+    assert sides_of(tmp_path / "out") == before
+    split(table, str(tmp_path / "two"), shares=(0.8, 0.2, 0.0))
+    assert sorted(path.name for path in (tmp_path / "two").iterdir()) == ["development.jsonl", "train.jsonl"]
+
+
 def test_a_group_of_everything(tmp_path: Path) -> None:
     """Nothing is left to test on: said, not written."""
     rows = [{"text": f"text {number}", "work": "one" if number > 5 else str(number)} for number in range(100)]
@@ -116,10 +146,14 @@ def test_a_group_of_everything(tmp_path: Path) -> None:
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.integers(0, 40), min_size=60, max_size=200), st.integers(0, 5))
 def test_sides_are_near_their_shares(groups: list[int], seed: int) -> None:
-    """Nobody gets more than a share and a row, but training, which takes what does not fit."""
+    """Nobody gets more than a share and a row, but training, which takes what does not fit; single rows fit exactly."""
     shares = (0.6, 0.2, 0.2)
     sides = deal(groups, shares, seed)
     for side, share in enumerate(shares[1:], start=1):
         assert (sides == side).sum() <= share * len(groups) + 1
     assert len(set(zip(groups, sides.tolist(), strict=True))) == len(set(groups))
     assert (sides == deal(groups, shares, seed)).all()
+    single = deal(list(range(len(groups))), shares, seed)
+    for side, share in enumerate(shares):
+        assert abs((single == side).sum() - share * len(groups)) <= 2
+    assert np.bincount(deal([0] * 5 + [1, 2, 3, 4, 5], (0.5, 0.5, 0.0), seed)).tolist() == [5, 5]

@@ -329,6 +329,13 @@ def test_bytes_need_room():
         Tokenizer.train(["x"], TokenizerSettings(kind="bpe", vocabulary_size=200))
 
 
+def test_nothing_but_unknown_symbols():
+    for kind, texts in (("symbols", ["没有空格的一行", "没有空格的另一行"]), ("characters", ["ab", "cd"])):
+        with pytest.raises(UserError, match=f"no {kind} of the text occur 2 times") as error:
+            Tokenizer.train(texts, TokenizerSettings(kind=kind))  # pyright: ignore[reportArgumentType]
+        assert "minimum_frequency" in error.value.advice
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_text_no_tokenizer(kind: str):
     with pytest.raises(UserError, match="no text"):

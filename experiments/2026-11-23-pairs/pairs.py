@@ -104,7 +104,6 @@ def fine_tuned(recipe: PretrainRecipe, name: str) -> float:
     training = [
         f"train.seed={recipe.train.seed}",
         f"train.threads={recipe.train.threads}",
-        "optimizer.learning_rate=3e-4",
     ]
     file = Path(__file__).parents[2] / "recipes" / f"{name}.toml"
     tuned = load_recipe(FinetuneRecipe, file, [*settings, *training, "optimizer.learning_rate=3e-4"])

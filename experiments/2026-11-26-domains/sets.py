@@ -4,8 +4,8 @@
     python experiments/2026-11-26-domains/sets.py OUT --sets splice fly
 
 splice        UCI's splice junctions ($BERTWRIGHT_DATA/dna): three classes; repeated sequences dropped
-fly           upstream regions of the fly (Bioconductor's Biostrings): the 300 bases before a gene, or 300 that lie
-              1,700 before; split by chromosome
+fly           upstream regions of the fly (Bioconductor's Biostrings): the 150 bases before a gene, or 150 that lie
+              1,850 before; split by chromosome
 localization  PSORTb 3 (Debian): in which of five places of a cell a bacterium's protein is; proteins that share ten
               residues in a row are on one side
 stability     variants of protein GB1 (mavenn, PyPI): how stable, a number; the same positions are on one side
@@ -30,7 +30,7 @@ import time
 import urllib.request
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -102,12 +102,12 @@ def fly(_out: Path) -> Sides:
         for header, sequence in sequences(path):
             side = OTHER_SIDES.get(chromosome(header), "train")
             whole = sequence.upper()
-            for label, window in (("near", whole[-300:]), ("far", whole[:300])):
+            for label, window in (("near", whole[-150:]), ("far", whole[:150])):
                 if "N" not in window and window not in seen:
                     seen.add(window)
                     sides[side].append((window, label))
     generator = np.random.default_rng(1)
-    most = {"train": 3000, "development": 500, "test": 2000}
+    most = {"train": 2000, "development": 500, "test": 2000}
     return {side: [rows[n] for n in generator.permutation(len(rows))[: most[side]]] for side, rows in sides.items()}
 
 
@@ -122,7 +122,7 @@ OTHER_SIDES = {"chr2L": "test", "chr2R": "development"}
 
 
 def localization(_out: Path) -> Sides:
-    """Five places of a cell, 700 proteins of each at most, of 40 to 500 residues."""
+    """Five places of a cell, 400 proteins of each at most, of 40 to 500 residues."""
     places = ("Cytoplasmic", "CytoplasmicMembrane", "Extracellular", "OuterMembrane", "Periplasmic")
     rows: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -131,7 +131,7 @@ def localization(_out: Path) -> Sides:
             found = re.match(r"\S+\s+\[([^\]]*)\]", header)
             if found and found[1] in places and 40 <= len(sequence) <= 500:
                 rows.setdefault(sequence, found[1])
-    kept = sampled(list(rows.items()), 700)
+    kept = sampled(list(rows.items()), 400)
     return parted(kept, clusters([text for text, _ in kept]))
 
 
@@ -156,7 +156,7 @@ def composers(out: Path) -> Sides:
     found = [(text, piece["label"], piece["work"]) for piece in pieces(out) for text in windows(piece)]
     groups = connected([("text", text), ("work", work)] for text, _, work in found)  # two editions of a work are one
     group_of = {text: group for (text, _, _), group in zip(found, groups, strict=True)}
-    kept = sampled(list({text: label for text, label, _ in found}.items()), 600)
+    kept = sampled(list({text: label for text, label, _ in found}.items()), 400)
     return parted(kept, [group_of[text] for text, _ in kept])
 
 
@@ -226,36 +226,48 @@ def sampled(rows: Sequence[Row], most: int) -> list[Row]:
 
 
 def dna_corpus(out: Path) -> None:
-    """The 2,000 bases before each gene of the fly, but for the chromosomes of the other sides."""
+    """The 2,000 bases before each gene of the fly, but for the chromosomes of the other sides and what stands there."""
+    judged = texts_of_other_sides(out / "fly")
     with tempfile.TemporaryDirectory() as folder:
         (path,) = unpacked(BIOSTRINGS, folder).rglob("dm3_upstream2000.fa.gz")
-        kept = [(header, text) for header, text in sequences(path) if chromosome(header) not in OTHER_SIDES]
+        kept = [
+            (header, text)
+            for header, text in sequences(path)
+            if chromosome(header) not in OTHER_SIDES and judged.isdisjoint((text.upper()[:150], text.upper()[-150:]))
+        ]
     write_fasta(out / "dna.fasta", kept)
 
 
 def protein_corpus(out: Path) -> None:
-    """All bacterial proteins of PSORTb that are not related to one of the development or test side."""
+    """All bacterial proteins of PSORTb that are not related to one of the development or test sides."""
     with tempfile.TemporaryDirectory() as folder:
         paths = sorted(unpacked(PSORTB, folder).rglob("sclblast/*/sclblast"))
         every = {text: header.split()[0] for path in paths for header, text in sequences(path)}
-    judged: set[Hashable] = set()
-    for side in SIDES[1:]:
-        with (out / "localization" / f"{side}.csv").open(encoding="utf-8", newline="") as file:
-            judged |= {run for row in csv.DictReader(file) for run in runs(row["text"], RELATED)}
+    texts = texts_of_other_sides(out / "localization") | texts_of_other_sides(out / "stability")
+    judged = {run for text in texts for run in runs(text, RELATED)}
     kept = [(name, text) for text, name in every.items() if judged.isdisjoint(runs(text, RELATED))]
     write_fasta(out / "proteins.fasta", kept)
 
 
 def music_corpus(out: Path) -> None:
-    """All voices of the composers but for the works of the development and test side, a voice a line."""
-    judged: set[str] = set()
-    for side in SIDES[1:]:
-        with (out / "composers" / f"{side}.csv").open(encoding="utf-8", newline="") as file:
-            judged |= {row["text"] for row in csv.DictReader(file)}
-    works = {piece["work"] for piece in pieces(out) if not judged.isdisjoint(windows(piece))}
-    kept = [piece["text"] for piece in pieces(out) if piece["work"] not in works]
+    """All voices but for the works of the development and test side in all their editions, a voice a line."""
+    judged = texts_of_other_sides(out / "composers")
+    found = pieces(out)
+    # Works that share a window belong together, whether or not the window was drawn for a side.
+    groups = connected([piece["work"], *windows(piece)] for piece in found)
+    taken = {group for group, piece in zip(groups, found, strict=True) if not judged.isdisjoint(windows(piece))}
+    kept = [piece["text"] for group, piece in zip(groups, found, strict=True) if group not in taken]
     (out / "music.txt").write_text("\n".join(kept) + "\n", encoding="utf-8")
     print(f"{'music.txt':>14} {len(kept):>12,} voices {sum(text.count(' ') + 1 for text in kept):,} symbols")
+
+
+def texts_of_other_sides(folder: Path) -> set[str]:
+    """What must not be pre-trained on."""
+    found: set[str] = set()
+    for side in SIDES[1:]:
+        with (folder / f"{side}.csv").open(encoding="utf-8", newline="") as file:
+            found |= {row["text"] for row in csv.DictReader(file)}
+    return found
 
 
 def write_fasta(path: Path, named: Sequence[tuple[str, str]]) -> None:

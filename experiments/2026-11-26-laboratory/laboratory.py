@@ -79,6 +79,8 @@ def main() -> None:
 
 def over_time(run: Path, parallel: tuple[Path, Path], dictionary: Path) -> None:
     """At each kept checkpoint the loss and the best layer's mean reciprocal rank, into results/over_time.json."""
+    if (run / "results" / "over_time.json").exists():
+        return
     losses = {record["step"]: record["loss"] for record in Run(run).read_log()}
     found = []
     for place in sorted((run / "checkpoints").glob("step-*"), key=lambda path: int(path.name.removeprefix("step-"))):
@@ -94,7 +96,9 @@ def keep_apart(what: Sequence[str], tokenizer: Tokenizer) -> None:
     whole = Rows.batch
     second_token = np.array([token.startswith("b") for token in tokenizer.tokens(np.arange(tokenizer.vocabulary_size))])
     own = np.arange(tokenizer.vocabulary_size)  # what stands for each token in the second language
-    own[[tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]] = tokenizer.encode(SPARE)
+    spare = tokenizer.encode(SPARE)
+    assert len(set(spare.tolist()) - {tokenizer.unk_id}) == 3, "the store is older than SPARE: remove it"
+    own[[tokenizer.cls_id, tokenizer.sep_id, tokenizer.mask_id]] = spare
 
     def batch(self: Rows, device: Any = "cpu") -> Batch:
         """Sequences are of the language that most of their tokens are of."""

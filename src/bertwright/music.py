@@ -1,6 +1,7 @@
 """Symbolic music (MIDI, MusicXML, ABC, Humdrum's kern) becomes a table of symbols, which every other command reads.
 
-A row for each voice, or one for all voices of a piece together. Its symbols stand between spaces:
+A row for each voice (a part of the score: voices on one staff are one), or one for all of a piece together. Its symbols
+stand between spaces:
 
     pitch      C4 F#4 B-3 r       the note's name and octave (B-3: B flat), r a rest
     interval   +2 -5 0 r          semitones from the note before; the first note has none, so that the key is not told
@@ -17,6 +18,7 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -128,17 +130,17 @@ def _require_music21() -> None:
         ) from None
 
 
-def _music_files(patterns: Sequence[str]) -> list[tuple[Path, str, str]]:
-    """Files with their labels and works."""
-    found: dict[Path, tuple[Path, str, str]] = {}
+def _music_files(patterns: Sequence[str]) -> list[tuple[Path, str, str | None]]:
+    """Files with their labels, and the folder below the one that was named, in which their work is, if there is one."""
+    found: dict[Path, tuple[Path, str, str | None]] = {}
     for pattern in patterns:
         named = expand(pattern)
         for file in resolve([pattern]):
             if file.suffix.lower() not in SUFFIXES and named.is_dir():
                 continue
             base = named if named.is_dir() else file.parent
-            work = file.relative_to(base).parts[0] if named.is_dir() else file.name
-            found.setdefault(file.resolve(), (file, base.resolve().name, work))
+            below = file.relative_to(base).parts[:-1]
+            found.setdefault(file.resolve(), (file, base.resolve().name, below[0] if below else None))
     if not found:
         raise UserError(
             f"no music in {' '.join(patterns)}",
@@ -150,7 +152,7 @@ def _music_files(patterns: Sequence[str]) -> list[tuple[Path, str, str]]:
 
 # ---------------------------------------------------------------------------------------------- in the workers
 
-Job = tuple[Path, str, str, Symbols, Voices]
+Job = tuple[Path, str, str | None, Symbols, Voices]
 Rows = tuple[list[dict[str, Any]], str | None]
 """The rows of a file, and why it was skipped."""
 
@@ -159,14 +161,24 @@ def _rows_of(jobs: Sequence[Job], workers: int | None) -> Iterator[Rows]:
     """The rows of each file, in the order of the files."""
     context = multiprocessing.get_context("spawn")  # a fork would copy threads of libraries that are loaded already
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from pool.map(_convert, jobs, chunksize=4)
+        found = pool.map(_convert, jobs, chunksize=4)
+        for job in jobs:
+            try:
+                yield next(found)
+            except BrokenProcessPool:
+                raise UserError(
+                    "a process that read music died, at this file or soon after it",
+                    file=job[0],
+                    expected="enough memory for each of them",
+                    advice="fewer --workers, or leave the file out",
+                ) from None
 
 
 def _convert(job: Job) -> Rows:
     """One file."""
     import music21
 
-    file, label, work, symbols, voices = job
+    file, label, folder, symbols, voices = job
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of oddities that music21 reads in spite of
@@ -177,12 +189,12 @@ def _convert(job: Job) -> Rows:
         return [], f"{type(error).__name__}: {error}".splitlines()[0][:200]
     rows = []
     for number, (larger, parts) in enumerate(pieces, start=1):
-        of_piece = larger or (work if len(pieces) == 1 else f"{work}#{number}")
+        work = larger or folder or (file.name if len(pieces) == 1 else f"{file.name}#{number}")
         numbered = enumerate(parts, start=1) if voices == "each" else [(0, _together(parts))]
         for voice, sounds in numbered:
             if any(sound.pitch is not None for sound in sounds):
                 text = " ".join(spelt(sounds, symbols))
-                rows.append({"text": text, "label": label, "work": of_piece, "file": str(file), "voice": voice})
+                rows.append({"text": text, "label": label, "work": work, "file": str(file), "voice": voice})
     return rows, None if rows else "it holds no notes"
 
 
@@ -193,8 +205,11 @@ def _together(parts: Sequence[Sequence[Sound]]) -> list[Sound]:
 
 
 def _work_of(score: Any) -> str | None:
-    """The larger work that a file names (kern's OPR, MusicXML's work-title)."""
-    return score.metadata.parentTitle if score.metadata is not None else None
+    """The larger work that a file names: kern's OPR, MusicXML's work-title beside a movement's."""
+    told = score.metadata
+    if told is None:
+        return None
+    return told.parentTitle or (told.title if told.movementName and told.title != told.movementName else None)
 
 
 def _voices(score: Any) -> list[Any]:
@@ -225,7 +240,7 @@ def _sounds(part: Any) -> list[Sound]:
 
 def _held(sounds: Sequence[Sound], sound: Sound) -> int | None:
     """Which of the last sounds ends where this one begins, and is of its pitch."""
-    for number in range(len(sounds) - 1, max(-1, len(sounds) - NEAR), -1):
+    for number in range(len(sounds) - 1, max(-1, len(sounds) - 1 - NEAR), -1):
         before = sounds[number]
         if before.pitch == sound.pitch and math.isclose(before.begin + before.length, sound.begin, abs_tol=1e-6):
             return number

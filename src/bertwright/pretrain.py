@@ -149,10 +149,10 @@ def _pretrain(
     )
     result = _result(recipe, model, data.unigram_entropy, position)
     if processes.leads:
-        with torch.inference_mode():
-            result["languages"] = data.evaluate_languages(
-                computing_in(model.eval(), DTYPES[recipe.train.dtype]), device
-            )
+        run.save_result("pretrain", result)  # before anything else is read that could be damaged
+    forward = computing_in(model.eval(), DTYPES[recipe.train.dtype])
+    result["languages"] = processes.of_leader(lambda: data.evaluate_languages(forward, device))
+    if processes.leads:
         run.save_result("pretrain", result)
     return result
 
@@ -235,12 +235,14 @@ class _Data:
         return self._evaluate(forward, device, self.held_out, EVALUATION_SAMPLES)
 
     def evaluate_languages(self, forward: Forward, device: torch.device) -> dict[str, float]:
-        """The loss on held-out samples of each language; nothing where there is but one."""
+        """The loss of masked tokens on held-out samples of each language; nothing where there is but one."""
         parts = by_language(self.stores, self.held_out.plans[0].room, held_out=True)
         most = max(LANGUAGE_SAMPLES, EVALUATION_SAMPLES // len(parts))
         if len(parts) == 1:
             return {}
-        return {name: self._evaluate(forward, device, part, most)["loss"] for name, part in parts.items()}
+        with torch.inference_mode():
+            found = {name: self._evaluate(forward, device, part, most) for name, part in parts.items()}
+        return {name: losses["masked_tokens"] for name, losses in found.items() if "masked_tokens" in losses}
 
     def _evaluate(self, forward: Forward, device: torch.device, side: Mixture, most: int) -> dict[str, float]:
         samples, pair = np.arange(min(most, side.round)), self.recipe.objective.pair

@@ -56,7 +56,7 @@ def learn(texts: Iterable[str], settings: TokenizerSettings) -> tokenizers.Token
         settings: kind, size and so on.
 
     Raises:
-        UserError: there is no text, or the vocabulary has no room for the bytes.
+        UserError: there is no text, nothing in it occurs often enough, or the vocabulary has no room for the bytes.
     """
     pieces = sample(texts, settings.sample_megabytes)
     if not any(piece.strip() for piece in pieces):
@@ -285,6 +285,12 @@ def _most_frequent(counts: Counter[str], settings: TokenizerSettings) -> dict[st
     for name in SPECIAL_TOKENS.values():
         counts.pop(name, None)
     frequent = [symbol for symbol, count in counts.items() if count >= settings.minimum_frequency]
+    if not frequent:
+        raise UserError(
+            f"no {settings.kind} of the text occur {settings.minimum_frequency} times: all of it would be unknown",
+            expected='text in which they come again (kind = "symbols": what stands between spaces)',
+            advice='lower tokenizer.minimum_frequency, or take kind = "characters" for text without spaces',
+        )
     frequent.sort(key=lambda symbol: (-counts[symbol], symbol))
     names = [*SPECIAL_TOKENS.values(), *frequent[: settings.vocabulary_size - len(SPECIAL_TOKENS)]]
     return {name: number for number, name in enumerate(names)}

@@ -148,7 +148,7 @@ def test_the_paired_test() -> None:
 
 def test_the_command(recipe: Path, english: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    arguments = ("analyze", "domains", recipe, "--seed", "1", "--seed", "2", "--own", f"bases={english}", "--run", run)
+    arguments = ("analyze", "domains", recipe, "--seed", "1", "--seed", "2", "--text", english, "--run", run)
     answer = call(*arguments, "--json")
     assert answer.code == 0, answer.err
     result = json.loads(answer.out)
@@ -179,4 +179,3 @@ def test_what_cannot_be_compared_is_told(recipe: Path, tmp_path: Path) -> None:
     assert (
         "expected: classify, with a class or a number" in call("analyze", "domains", other, "--run", tmp_path / "r").err
     )
-    assert "names no encoder" in call("analyze", "domains", recipe, "--own", "x=y", "--run", tmp_path / "r").err

@@ -136,7 +136,9 @@ def test_reconstruction_and_its_page(trained: Path, parallel: tuple[Path, Path],
             assert shown["output"] == decode(head.read_off([encode(shown["text"])])[0])
         assert 0 <= each["same"] <= 1
     for language, told in (("en", "Does the language stay?"), ("zh", "语言会留下来吗？")):
-        assert told in write_report([run], tmp_path / "page.html", language=language).read_text(encoding="utf-8")
+        page = write_report([run], tmp_path / "page.html", language=language).read_text(encoding="utf-8")
+        assert told in page
+        assert "results/reconstruction.json" not in page, "it is drawn, not shown as it is"
     answer = call("analyze", "reconstruction", trained / "pretrained", parallel[0], "--run", run)
     assert answer.code == 1
     assert "one language cannot be told from others" in answer.err

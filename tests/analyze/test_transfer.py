@@ -98,6 +98,37 @@ def test_what_is_there_is_not_done_again(
     assert again == json.loads(before)
 
 
+def test_other_settings_are_not_mixed_with_these(
+    done: Path, recipe: Path, tests: dict[str, str], trained: Path
+) -> None:
+    """Another test, another number of them, another rate: told, instead of figures that do not belong together."""
+    encoders = {"small": str(trained / "pretrained" / "best")}
+    loaded = load_recipe(FinetuneRecipe, recipe)
+    faster = load_recipe(FinetuneRecipe, recipe, ["optimizer.learning_rate=1"])
+    for settings, asked, most in (
+        (loaded, {**tests, "again": tests["same"]}, 20),
+        (loaded, tests, 21),
+        (faster, tests, 20),
+    ):
+        with pytest.raises(UserError, match="measured with other settings") as error:
+            transfer({"chinese": settings}, encoders, asked, done, seeds=(1, 2), most=most)
+        assert "--run" in error.value.advice
+
+
+def test_all_are_asked_the_same(recipe: Path, tests: dict[str, str], trained: Path, tmp_path: Path) -> None:
+    """What stands in the training data of one is asked of none."""
+    encoders = {"small": str(trained / "pretrained" / "best")}
+    small = load_recipe(FinetuneRecipe, recipe, ["train.epochs=1"])
+    known = trained / "test.csv"
+    with known.open(encoding="utf-8", newline="") as file:
+        rows = [(row["text"], row["label"]) for row in csv.DictReader(file)][:10]
+    other = small.model_copy(
+        update={"data": small.data.model_copy(update={"development": str(written(tmp_path / "known.csv", rows))})}
+    )
+    result = transfer({"one": small, "two": other}, encoders, tests, tmp_path / "out", seeds=(1,))
+    assert result["tests"] == {"same": 22, "other": 32}
+
+
 def test_a_training_example_is_no_test(recipe: Path, tests: dict[str, str], trained: Path, tmp_path: Path) -> None:
     """33 rows, one of them known."""
     encoders = {"small": str(trained / "pretrained" / "best")}
@@ -122,11 +153,20 @@ def test_bad_input(recipe: Path, trained: Path, tmp_path: Path) -> None:
         ({"chinese": loaded}, {}, "no test is given"),
         ({"chinese": loaded}, {"stars": str(stars)}, "its labels are 1 star, 5 stars"),
         ({"chinese": loaded, "pairs": pair}, {"stars": str(stars)}, "the recipes are of 2 tasks"),
+        (
+            {"chinese": loaded},
+            {"known": str(trained / "train.csv")},
+            "no test examples that are not in the training data",
+        ),
     ):
         with pytest.raises(UserError, match=found) as error:
             transfer(recipes, encoders, tests, tmp_path / "out", seeds=(1,))
         assert error.value.expected
         assert error.value.advice
+    with pytest.raises(UserError, match="an encoder is called 'none'"):
+        transfer({"chinese": loaded}, {"none": "x"}, {"stars": str(stars)}, tmp_path / "out")
+    answer = call("analyze", "transfer", recipe, recipe, "--encoder=a=b", "--test=a=b")
+    assert "two recipes are called chinese" in answer.err
     answer = call("analyze", "transfer", recipe, "--encoder=nothing", "--test=a=b")
     assert answer.code == 1
     assert "NAME=PLACE" in answer.err

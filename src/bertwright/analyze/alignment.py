@@ -112,21 +112,7 @@ def read_parallel(reader: Reader, files: tuple[str | Path, str | Path], most: in
             expected="as many lines in both files: a line and its translation have the same number",
             advice="align the files",
         )
-    encode = reader.checkpoint.tokenizer.encode_batch
-    seen: tuple[set[str], set[str]] = (set(), set())
-    chosen: list[tuple[str, str]] = []
-    order = np.random.default_rng(SEED).permutation(len(sides[0]))
-    for begin in range(0, len(order), most):  # no more are encoded than it takes
-        drawn = [(sides[0][number], sides[1][number]) for number in order[begin : begin + most]]
-        lengths = [[len(ids) for ids in encode(side)] for side in zip(*drawn, strict=True)]
-        for pair, *sizes in zip(drawn, *lengths, strict=True):
-            fits = all(0 < size <= reader.room for size in sizes)
-            if fits and len(chosen) < most and pair[0] not in seen[0] and pair[1] not in seen[1]:
-                chosen.append(pair)
-                seen[0].add(pair[0])
-                seen[1].add(pair[1])
-        if len(chosen) == most:
-            break
+    chosen = drawn_rows(reader, sides, most)
     if len(chosen) < FEWEST:
         raise UserError(
             f"only {len(chosen)} pairs of sentences are left",
@@ -135,6 +121,26 @@ def read_parallel(reader: Reader, files: tuple[str | Path, str | Path], most: in
             advice="give more sentences",
         )
     return [one for one, _ in chosen], [other for _, other in chosen]
+
+
+def drawn_rows(reader: Reader, columns: Sequence[Sequence[str]], most: int) -> list[tuple[str, ...]]:
+    """So many rows of texts, drawn evenly of those that the model takes whole, no text twice in a column."""
+    encode = reader.checkpoint.tokenizer.encode_batch
+    seen: list[set[str]] = [set() for _ in columns]
+    chosen: list[tuple[str, ...]] = []
+    order = np.random.default_rng(SEED).permutation(len(columns[0]))
+    for begin in range(0, len(order), most):  # no more are encoded than it takes
+        rows = [tuple(column[number] for column in columns) for number in order[begin : begin + most]]
+        lengths = [[len(ids) for ids in encode(column)] for column in zip(*rows, strict=True)]
+        for row, *sizes in zip(rows, *lengths, strict=True):
+            fits = all(0 < size <= reader.room for size in sizes)
+            if fits and len(chosen) < most and not any(text in known for text, known in zip(row, seen, strict=True)):
+                chosen.append(row)
+                for text, known in zip(row, seen, strict=True):
+                    known.add(text)
+        if len(chosen) == most:
+            break
+    return chosen
 
 
 def read_dictionary(path: Path) -> list[tuple[str, str]]:

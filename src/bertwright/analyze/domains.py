@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bertwright.analyze.linear_sequences import linear_score
-from bertwright.analyze.trainings import Trainings
+from bertwright.analyze.trainings import Trainings, changed
 from bertwright.checkpoint import Description, load_checkpoint, save_checkpoint
 from bertwright.config import FinetuneRecipe, expand
 from bertwright.corpus import read_rows
@@ -44,7 +44,7 @@ def domains(
     recipes: Mapping[str, FinetuneRecipe],
     folder: Path,
     *,
-    own: Mapping[str, str] | None = None,
+    text: str | None = None,
     unused: bool = False,
     seeds: Sequence[int] = (1, 2, 3, 4, 5),
     say: Callable[[str], None] = lambda _: None,
@@ -53,10 +53,11 @@ def domains(
     """Fine-tune every recipe from every start; what was stopped goes on with the next training.
 
     Args:
-        recipes: name of a data set -> how the text encoder is fine-tuned on it (`classify`, with a class or a number);
-            its data are sequences, of letters or of symbols separated by spaces, with all their files in tables.
+        recipes: name of a data set -> how an encoder is fine-tuned on it (`classify`, with a class or a number); its
+            data are sequences, of letters or of symbols separated by spaces, with all their files in tables.
         folder: for renamed data, the trainings, a JSON file for each, and results/domains.json.
-        own: name of a data set -> a checkpoint that was pre-trained on its alphabet.
+        text: checkpoint of the text encoder; the recipes' own checkpoints were pre-trained on their alphabets then, and
+            are compared, too. None: the recipes' checkpoints are text encoders.
         unused: rename symbols to [unused] tokens, too: they are in the vocabulary, but no text has them.
         seeds: of the renaming and of the trainings.
         say: told what happens now.
@@ -79,24 +80,27 @@ def domains(
         starts: dict[str, dict[str, Any]] = {}
         examples: dict[str, int] = {}
         metric = ""
-        more = [start for start, wanted in ((UNUSED, unused), (OWN, name in (own or {}))) if wanted]
+        renamed = recipe if text is None else changed(recipe, {"start": {"checkpoint": text}})
+        more = [start for start, wanted in ((UNUSED, unused), (OWN, text is not None)) if wanted]
         for start in (*STARTS, *more):
             cells = [
                 trainings.train(
                     f"{name}-{start}-seed{seed}",
-                    recipe,
-                    {"train": {"seed": seed}, **_start(recipe, name, start, seed, folder, (own or {}).get(name))},
+                    recipe if start == OWN else renamed,
+                    {"train": {"seed": seed}, **(_start(renamed, name, start, seed, folder) if start != OWN else {})},
                     _curve,
                 )
                 for seed in seeds
             ]
             starts[start] = {key + "s": [cell[key] for cell in cells] for key in ("score", "curve")}
             examples, metric = cells[0]["examples"], cells[0]["metric"]
-        linear = trainings.cell(f"{name}-{LINEAR}", lambda recipe=recipe: {"score": _linear(recipe)})
+        linear = trainings.cell(
+            f"{name}-{LINEAR}", recipe.data.model_dump(mode="json"), lambda recipe=recipe: {"score": _linear(recipe)}
+        )
         starts[LINEAR] = {"scores": [linear["score"]], "curves": []}
         for start, found in starts.items():
             found["p"] = paired_test(starts["text"]["scores"], found["scores"]) if start != "text" else None
-        table = read_json(_renamed(recipe, name, seeds[0], folder) / "table.json")
+        table = read_json(_renamed(renamed, name, seeds[0], folder) / "table.json")
         shown = {"symbols": len(table), "example": dict(list(table.items())[:8])}
         sets.append({"name": name, "metric": metric, "examples": examples, **shown, "starts": starts})
     result = {"kind": "domains", "seeds": list(seeds), "sets": sets}
@@ -196,13 +200,8 @@ def _linear(recipe: FinetuneRecipe) -> float:
 # ---------------------------------------------------------------------------------------------- training
 
 
-def _start(
-    recipe: FinetuneRecipe, name: str, start: str, seed: int, folder: Path, own: str | None
-) -> dict[str, dict[str, Any]]:
-    """The sections [start] and [data] of one training."""
-    if start == OWN:
-        assert own is not None
-        return {"start": {"checkpoint": own, "weights": "pretrained"}}
+def _start(recipe: FinetuneRecipe, name: str, start: str, seed: int, folder: Path) -> dict[str, dict[str, Any]]:
+    """The sections [start] and [data] of one training of the text encoder."""
     target = _renamed(recipe, name, seed, folder)
     files = {side: str(target / f"{side}.jsonl") for side in SIDES if getattr(recipe.data, side)}
     section = {"weights": "pretrained" if start in ("text", UNUSED) else start}

@@ -12,6 +12,9 @@ from bertwright.batches import IGNORED
 from bertwright.checkpoint import load_whole
 from bertwright.model.heads import PretrainingModel
 
+TOGETHER = 16
+"""Sentences that are read at once."""
+
 OFTEN = 9
 """A token is of a language if it is that many times as frequent there as in any other; else it is of none."""
 
@@ -41,14 +44,21 @@ class HeadReader:
     ) -> list[np.ndarray]:
         """What the head says at each token of sentences, nothing masked; with `vector` [D] added to them at a layer."""
         special = self.reader.special
-        rows, in_order = one_a_row(sequences, special, max(map(len, sequences)) + special.framing(1))
-        with torch.inference_mode():
-            state = torch.empty(0)
-            for number, state in enumerate(self.model.encoder.states(*rows.batch().inputs)):
-                if vector is not None and number == layer:
-                    state.add_(vector)  # in place: the next layer goes on from here
-            said = self.model.token_logits(state).argmax(dim=-1).numpy()[in_order]
-        return [row[1 : 1 + len(ids)] for row, ids in zip(said, sequences, strict=True)]
+        found: list[np.ndarray] = []
+        for begin in range(0, len(sequences), TOGETHER):
+            part = sequences[begin : begin + TOGETHER]
+            rows, in_order = one_a_row(part, special, max(map(len, part)) + special.framing(1))
+            with torch.inference_mode():
+                state = torch.empty(0)
+                for number, state in enumerate(self.model.encoder.states(*rows.batch().inputs)):
+                    if vector is not None and number == layer:
+                        state.add_(vector)  # in place: the next layer goes on from here
+                # A sentence at a time: the logits of all would be gigabytes where the vocabulary is large.
+                found += [
+                    self.model.token_logits(state[row, 1 : 1 + len(ids)]).argmax(dim=-1).numpy()
+                    for row, ids in zip(in_order.tolist(), part, strict=True)
+                ]
+        return found
 
 
 def token_languages(sides: Sequence[Sequence[np.ndarray]], ordinary: np.ndarray, vocabulary_size: int) -> np.ndarray:
@@ -73,8 +83,10 @@ def token_languages(sides: Sequence[Sequence[np.ndarray]], ordinary: np.ndarray,
 
 def reconstructed(
     said: Sequence[np.ndarray], shown: Sequence[np.ndarray], languages: np.ndarray, own: int
-) -> dict[str, float]:
-    """How many tokens are given back ("same"), and how many of those of a language are of its own ("stays").
+) -> dict[str, float | None]:
+    """How many tokens are given back ("same"), and how many answers are of the sentences' own language ("stays").
+
+    Answers that are of no language do not count; None, if none is of any.
 
     Args:
         said: of each sentence, what the head says.
@@ -84,5 +96,5 @@ def reconstructed(
     """
     told, truth = np.concatenate(list(said)), np.concatenate(list(shown))
     known = languages[told] != IGNORED
-    stays = float((languages[told][known] == own).mean()) if known.any() else 0.0
+    stays = float((languages[told][known] == own).mean()) if known.any() else None
     return {"same": float((told == truth).mean()), "stays": stays}

@@ -71,7 +71,9 @@ def probes(
     cells = []
     for number, (step, place) in enumerate(places.items()):
         name = "model" if step is None else place.name
-        measured = trainings.cell(name, lambda place=place: _probed(place, train, test, data.unit))
+        measured = trainings.cell(
+            name, [str(place), str(data)], lambda place=place: _probed(place, train, test, data.unit)
+        )
         cell = {"name": name, "step": step, **measured}
         if task is not None and number in chosen:
             cell["scores"] = [_score(trainings, task, place, name, seed) for seed in TASK_SEEDS]

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from bertwright.analyze.alignment import drawn_rows
 from bertwright.analyze.head import HeadReader, reconstructed, token_languages
 from bertwright.corpus.files import open_text
 from bertwright.errors import UserError
@@ -16,11 +15,6 @@ from bertwright.run import keep_result
 
 SHOWN = 3
 """Sentences of each language on the page."""
-
-TOGETHER = 64
-"""Sentences that are read at once."""
-
-SEED = 1
 
 
 def reconstruction(
@@ -36,7 +30,8 @@ def reconstruction(
 
     Returns:
         {"kind", "model", "languages"}; a language has "name" (of the file), "sentences", "tokens", "same" (share of the
-        tokens given back), "stays" (share of the answers of some language that are of this one; see `token_languages`)
+        tokens given back), "stays" (share of the answers of some language that are of this one, or None; see
+        `token_languages`)
         and "examples" [{"text", "output"}].
 
     Raises:
@@ -55,7 +50,7 @@ def reconstruction(
     languages = token_languages(sides, head.reader.special.ordinary, config.vocabulary_size)
     found = []
     for number, (file, side) in enumerate(zip(files, sides, strict=True)):
-        said = [row for begin in range(0, len(side), TOGETHER) for row in head.read_off(side[begin : begin + TOGETHER])]
+        said = head.read_off(side)
         shown = zip(texts[number][:SHOWN], said, strict=False)
         found.append(
             {
@@ -72,11 +67,8 @@ def reconstruction(
 def _sentences(head: HeadReader, file: Path, most: int) -> list[str]:
     """Different sentences of a file that the model takes whole."""
     with open_text(file) as stream:
-        texts = list(dict.fromkeys(line.strip() for line in stream))
-    order = np.random.default_rng(SEED).permutation(len(texts))[: 2 * most]
-    drawn = [texts[number] for number in order]
-    encoded = head.reader.checkpoint.tokenizer.encode_batch(drawn)
-    kept = [text for text, ids in zip(drawn, encoded, strict=True) if 0 < len(ids) <= head.reader.room]
+        lines = [line.strip() for line in stream]
+    kept = [text for (text,) in drawn_rows(head.reader, [lines], most)]
     if not kept:
         raise UserError(
             f"no line has 1 to {head.reader.room} tokens",
@@ -84,4 +76,4 @@ def _sentences(head: HeadReader, file: Path, most: int) -> list[str]:
             expected="a sentence a line",
             advice="give sentences that the model takes whole",
         )
-    return kept[:most]
+    return kept

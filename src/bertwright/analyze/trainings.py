@@ -1,15 +1,17 @@
 """Trainings of an analysis: each is done once, goes on where it was stopped, and leaves a JSON file."""
 
-import shutil
+import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bertwright.config import FinetuneRecipe
+from bertwright.errors import UserError
 from bertwright.finetune import Given, finetune
 from bertwright.recipe import parse
-from bertwright.run import Run, read_json, write_json
+from bertwright.run import Run, read_json, remove_folder, write_json
 from bertwright.train import Progress
 
 Found = Callable[[dict[str, Any], Run], dict[str, Any]]
@@ -24,40 +26,72 @@ class Trainings:
     say: Callable[[str], None]
     progress: Progress | None
 
-    def cell(self, name: str, compute: Callable[[], Any]) -> Any:
-        """What cells/NAME.json holds; where it is not there, what is computed now, and kept in it."""
+    def cell(self, name: str, settings: Any, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+        """What cells/NAME.json holds; where it is not there, what is computed now, and kept in it.
+
+        Args:
+            name: of the cell.
+            settings: all that its content depends on, for JSON.
+            compute: what is to be kept.
+
+        Raises:
+            UserError: it was computed with other settings.
+        """
         path = self.folder / "cells" / f"{name}.json"
         if not path.exists():
             self.say(name)
-            write_json(path, compute())
-        return read_json(path)
+            write_json(path, {"settings": digest(settings), "found": compute()})
+        kept = read_json(path)
+        if kept["settings"] != digest(settings):
+            raise UserError(
+                "this was measured with other settings",
+                file=path,
+                expected="the recipes, models, tests and options that the folder was begun with",
+                advice="choose another folder (--run), or remove the file to measure it again",
+            )
+        return kept["found"]
 
     def train(
-        self, name: str, recipe: FinetuneRecipe, sections: Mapping[str, Any], found: Found, given: Given | None = None
+        self,
+        name: str,
+        recipe: FinetuneRecipe,
+        sections: Mapping[str, Any],
+        found: Found,
+        *,
+        given: Given | None = None,
+        judged: Any = None,
     ) -> dict[str, Any]:
         """A cell that is the outcome of fine-tuning.
 
         Args:
-            name: of the cell and of the run.
+            name: of the cell.
             recipe: how; its run folder is set here.
             sections: settings that win over the recipe's: {"start": {"weights": "random"}}.
             found: what is kept.
             given: examples in place of the recipe's files.
+            judged: what `found` depends on beside the training, for JSON.
 
         Raises:
-            UserError: the recipe's data or checkpoint are missing or damaged.
+            UserError: the recipe's data or checkpoint are missing or damaged, or the cell is of other settings.
             Interrupted: Ctrl-C or SIGTERM came; the training was saved first.
         """
+        settings = changed(recipe, {**sections, "run": ""})
+        depends = [settings.model_dump(mode="json"), judged]
+        run = Run(self.folder / "runs" / f"{name}-{digest(depends)}")  # a run of other settings is not gone on with
 
         def compute() -> dict[str, Any]:
-            run = Run(self.folder / "runs" / name)
-            settings = changed(recipe, {**sections, "run": str(run.folder)})
-            result = finetune(settings, resume=run.recipe.exists(), progress=self.progress, given=given)
-            kept = found(result, run)
-            shutil.rmtree(run.folder)
-            return kept
+            own = settings.model_copy(update={"run": str(run.folder)})
+            return found(finetune(own, resume=run.recipe.exists(), progress=self.progress, given=given), run)
 
-        return self.cell(name, compute)
+        kept = self.cell(name, depends, compute)
+        if run.folder.exists():  # only now: what it found is in the cell
+            remove_folder(run.folder)
+        return kept
+
+
+def digest(settings: Any) -> str:
+    """A short name of settings."""
+    return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
 def changed(recipe: FinetuneRecipe, sections: Mapping[str, Any]) -> FinetuneRecipe:

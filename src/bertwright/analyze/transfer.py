@@ -15,7 +15,7 @@ from bertwright.errors import UserError
 from bertwright.finetune import Given, read_files
 from bertwright.predict import Predictor
 from bertwright.run import Run, keep_result
-from bertwright.tasks import TASKS
+from bertwright.tasks import TASKS, QuestionAnswering
 from bertwright.tasks.task import Example, Task, drawn
 from bertwright.train import Progress
 
@@ -46,7 +46,7 @@ def transfer(
         tests: name -> file of labelled examples.
         folder: for the trainings, a JSON file for each, and results/transfer.json.
         seeds: of the trainings.
-        most: examples of a test, chosen by a hash of their texts; those that stand in the training data are dropped.
+        most: examples of a test, chosen by a hash of their texts; those that stand in any training data are dropped.
         say: told what happens now.
         progress: told after every step.
 
@@ -61,36 +61,41 @@ def transfer(
     """
     _check(recipes, encoders, tests)
     trainings = Trainings(folder, say, progress)
-    rows, counts = [], {}
+    data = {name: recipe.data.model_copy(update={"test": None}) for name, recipe in recipes.items()}
+    readers = {name: TASKS[recipe.task](recipe.data.reading) for name, recipe in recipes.items()}
+    sides = {name: read_files(readers[name], data[name]) for name in recipes}
+    task = next(iter(readers.values()))
+    judged = _tests(task, list(sides.values()), tests, most)
+    found = partial(_found, judged)
+    # A label that only a test has can be counted as wrong; of answers, tests must not tell what there is to learn.
+    seen = [] if isinstance(task, QuestionAnswering) else [each for examples in judged.values() for each in examples]
+    rows = []
     for train, recipe in recipes.items():
-        reader = TASKS[recipe.task](recipe.data.reading)
-        sides = read_files(reader, recipe.data.model_copy(update={"test": None}))
-        judged = _tests(reader, sides, tests, most)
-        counts = {name: len(examples) for name, examples in judged.items()}
-        given = Given(sides, known=[*sides["train"], *(each for own in judged.values() for each in own)])
-        found = partial(_found, judged)
+        given = Given(sides[train], known=[*sides[train]["train"], *seen])
         for encoder, checkpoint in {**encoders, NONE: next(iter(encoders.values()))}.items():
             start = {"checkpoint": checkpoint, "weights": "random" if encoder == NONE else "pretrained"}
             cells = []
             for seed in seeds:
                 sections = {"start": start, "train": {"seed": seed}, "data": {"test": None}}
-                cells.append(trainings.train(f"{encoder}-{train}-seed{seed}", recipe, sections, found, given))
-            scores = {
-                name: {metric: [cell["scores"][name][metric] for cell in cells] for metric in cells[0]["scores"][name]}
-                for name in tests
-            }
+                options = {"given": given, "judged": [dict(tests), most]}
+                cells.append(trainings.train(f"{encoder}-{train}-seed{seed}", recipe, sections, found, **options))
+            scores = {name: by_seed([cell["scores"][name] for cell in cells]) for name in tests}
             rows.append({"encoder": encoder, "train": train, "examples": cells[0]["examples"], "scores": scores})
-    task = next(iter(recipes.values())).task
     first = next(iter(next(iter(rows[0]["scores"].values()))))
     result = {
         "kind": "transfer",
-        "task": task,
-        "metrics": list(ANSWERS) if task == "qa" else [first],
+        "task": next(iter(recipes.values())).task,
+        "metrics": list(ANSWERS) if isinstance(task, QuestionAnswering) else [first],
         "seeds": list(seeds),
-        "tests": counts,
+        "tests": {name: len(examples) for name, examples in judged.items()},
         "rows": rows,
     }
     return keep_result(result, folder)
+
+
+def by_seed(metrics: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
+    """Metric -> its value for each seed."""
+    return {name: [each[name] for each in metrics] for name in metrics[0]}
 
 
 def _check(recipes: Mapping[str, FinetuneRecipe], encoders: Mapping[str, str], tests: Mapping[str, str]) -> None:
@@ -101,40 +106,55 @@ def _check(recipes: Mapping[str, FinetuneRecipe], encoders: Mapping[str, str], t
             expected="one task, in several languages",
             advice="compare the others in an analysis of their own",
         )
+    if NONE in encoders:
+        raise UserError(
+            f"an encoder is called {NONE!r}",
+            expected="another name: this one is for random weights",
+            advice="rename it",
+        )
     for what, given, option in (("encoder", encoders, "--encoder"), ("test", tests, "--test")):
         if not given:
             raise UserError(f"no {what} is given", expected="one at least", advice=f"{option} NAME=PLACE")
 
 
 def _tests(
-    task: Task, sides: Mapping[str, list[Example]], tests: Mapping[str, str], most: int
+    task: Task, trained: Sequence[Mapping[str, list[Example]]], tests: Mapping[str, str], most: int
 ) -> dict[str, list[Example]]:
-    """The examples of each test: `most` of those that are in no side of the training data.
+    """The examples of each test: `most` of those that are in none of the training data.
 
     Raises:
-        UserError: a test and the training data have no label in common.
+        UserError: nothing is left of a test, or it has no label in common with training data.
     """
-    known = {task.key(example) for examples in sides.values() for example in examples}
-    seen = labels_of(task, sides["train"])
+    known = {task.key(example) for sides in trained for examples in sides.values() for example in examples}
     found = {}
     for name, file in tests.items():
         examples = [example for example in task.read(expand(file)) if task.key(example) not in known]
-        other = labels_of(task, examples)
-        if seen and other and not seen & other:
+        if not examples:
             raise UserError(
-                f"its labels are {', '.join(sorted(other)[:5])}; trained on are {', '.join(sorted(seen)[:5])}",
+                "there are no test examples that are not in the training data",
                 file=file,
-                expected="the same labels in all languages",
-                advice="rename them in one of the files",
+                expected="at least one",
+                advice="check the file",
             )
+        other = set.union(*map(labels_of, examples))
+        for sides in trained:
+            seen = set.union(*map(labels_of, sides["train"]))
+            if seen and other and not seen & other:
+                raise UserError(
+                    f"its labels are {', '.join(sorted(other)[:5])}; trained on are {', '.join(sorted(seen)[:5])}",
+                    file=file,
+                    expected="the same labels in all languages",
+                    advice="rename them in one of the files",
+                )
         found[name] = drawn(task, examples, most)
     return found
 
 
-def labels_of(task: Task, examples: Sequence[Example]) -> set[str]:
-    """The classes that occur; none where labels are numbers or places in a text."""
-    task.learn(examples)
-    return set(task.labels)
+def labels_of(example: Example) -> set[str]:
+    """The classes of an example; none where its label is a number, or places in a text."""
+    label = example.label
+    several = label if isinstance(label, list | tuple) else [label]
+    return {each for each in several if isinstance(each, str)}
 
 
 def _found(judged: Mapping[str, Sequence[Example]], result: dict[str, Any], run: Run) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,20 +22,39 @@ Sentences = Annotated[
 Words = Annotated[list[str] | None, typer.Option("--word", help="Of the table's words only this one; may be repeated.")]
 
 
-def _named(given: Iterable[str] | None, known: Iterable[str] | None = None) -> dict[str, str]:
-    """What NAME=PLACE names; the names must be among the known ones, if such are given."""
+def _named(given: Iterable[str]) -> dict[str, str]:
+    """What NAME=PLACE names."""
     from bertwright.errors import UserError
 
     found: dict[str, str] = {}
-    for each in given or []:
+    for each in given:
         name, _, place = each.partition("=")
-        if not name or not place or (known is not None and name not in known):
+        if not name or not place or name in found or Path(name).name != name:
             raise UserError(
                 f"{each!r} does not name a place",
-                expected="NAME=PLACE" + (f", where NAME is one of {', '.join(known)}" if known is not None else ""),
+                expected="NAME=PLACE, every name once and without a slash",
                 advice="write a name, an equals sign, and the file, folder or model",
             )
         found[name] = place
+    return found
+
+
+def _recipes(files: list[str]) -> dict[str, Any]:
+    """Recipes of finetune by the names of their files."""
+    from bertwright.config import FinetuneRecipe
+    from bertwright.errors import UserError
+    from bertwright.recipe import load_recipe
+
+    found: dict[str, Any] = {}
+    for file in files:
+        if (name := Path(file).stem) in found:
+            raise UserError(
+                f"two recipes are called {name}",
+                file=file,
+                expected="a name of its own for each: results are kept by it",
+                advice="rename one of the files",
+            )
+        found[name] = load_recipe(FinetuneRecipe, file)
     return found
 
 
@@ -53,10 +72,8 @@ def initialization(
 ) -> None:
     """The same tasks from pre-trained and from random weights (slide 62)."""
     from bertwright.analyze import initialization as run_initialization
-    from bertwright.config import FinetuneRecipe
-    from bertwright.recipe import load_recipe
 
-    loaded = {Path(recipe).stem: load_recipe(FinetuneRecipe, recipe) for recipe in recipes}
+    loaded = _recipes(recipes)
     options = {"seeds": seeds or [1, 2], "epochs": epochs, "random_rate": random_rate}
     with stages() as (announce, progress):
         result = run_initialization(loaded, Path(run), say=announce, progress=progress.steps, **options)
@@ -75,9 +92,9 @@ def initialization(
 @guard
 def domains(
     recipes: Annotated[list[str], typer.Argument(metavar="RECIPE...", help="Of finetune, one for each data set.")],
-    own: Annotated[
-        list[str] | None,
-        typer.Option(metavar="NAME=CHECKPOINT", help="An encoder of the alphabet itself, for the recipe of this name."),
+    text: Annotated[
+        str | None,
+        typer.Option(metavar="CHECKPOINT", help="The text encoder; that of the recipes is of their alphabets then."),
     ] = None,
     unused: Annotated[bool, typer.Option("--unused", help="Rename symbols to [unused] tokens, too.")] = False,
     seeds: Annotated[list[int] | None, typer.Option("--seed", help="Again for each seed; by default 1 to 5.")] = None,
@@ -86,13 +103,10 @@ def domains(
 ) -> None:
     """Does a BERT that has read only English help with DNA, proteins or music? (slides 73 to 75)."""
     from bertwright.analyze import domains as run_domains
-    from bertwright.config import FinetuneRecipe
-    from bertwright.recipe import load_recipe
 
-    loaded = {Path(recipe).stem: load_recipe(FinetuneRecipe, recipe) for recipe in recipes}
-    encoders = _named(own, loaded)
+    loaded = _recipes(recipes)
     with stages() as (announce, progress):
-        options = {"own": encoders, "unused": unused, "seeds": seeds or [1, 2, 3, 4, 5]}
+        options = {"text": text, "unused": unused, "seeds": seeds or [1, 2, 3, 4, 5]}
         result = run_domains(loaded, Path(run), say=announce, progress=progress.steps, **options)
     for each in result["sets"]:
         for start, found in each["starts"].items():
@@ -120,10 +134,8 @@ def transfer(
 ) -> None:
     """Fine-tune in one language, be tested in others, from several encoders and from none (slides 77 and 78)."""
     from bertwright.analyze import transfer as run_transfer
-    from bertwright.config import FinetuneRecipe
-    from bertwright.recipe import load_recipe
 
-    loaded = {Path(recipe).stem: load_recipe(FinetuneRecipe, recipe) for recipe in recipes}
+    loaded = _recipes(recipes)
     with stages() as (announce, progress):
         options = {"seeds": seeds or [1, 2, 3], "most": most, "say": announce, "progress": progress.steps}
         result = run_transfer(loaded, _named(encoders), _named(tests), Path(run), **options)
@@ -314,7 +326,8 @@ def reconstruction(
 
     result = run_reconstruction(model, files, most=most, folder=Path(run))
     for each in result["languages"]:
-        say(f"{each['name']:>24}  {each['same']:.1%} of the tokens given back, {each['stays']:.1%} in the language")
+        stays = "" if each["stays"] is None else f", {each['stays']:.1%} of the answers in the language"
+        say(f"{each['name']:>24}  {each['same']:.1%} of the tokens given back{stays}")
     draw_report(run)
     print_json(result, as_json)
 

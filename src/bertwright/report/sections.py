@@ -41,18 +41,8 @@ from bertwright.report.transfer import transfer_sections
 
 DRAWN = {
     *("data", "pretrain", "start", "finetune", "fill", "answer", "demo", "compete"),
-    *(
-        "initialization",
-        "domains",
-        "sizes",
-        "similarity",
-        "embeddings",
-        "context",
-        "probes",
-        "transfer",
-        "alignment",
-        "shift",
-    ),
+    *("initialization", "domains", "sizes", "similarity", "embeddings", "context", "probes"),
+    *("transfer", "alignment", "reconstruction", "shift"),
 }
 """Names of the results that a section draws; the others are shown as they are."""
 
