@@ -212,6 +212,15 @@ def test_texts_with_labels(trained: Path, tmp_path: Path) -> None:
     result = probes(trained / "finetuned", LabelledFile(trained / "train.csv", "texts", settings), tmp_path)
     (cell,) = result["checkpoints"]
     assert cell["step"] is None
+    assert cell["left_out"] == 0
     assert "control" not in cell
     assert cell["layers"][-1] > 0.9
     assert result["baselines"]["majority"] < 0.7
+
+
+def test_texts_that_are_too_long_are_counted(trained: Path, tmp_path: Path) -> None:
+    rows = (trained / "train.csv").read_text(encoding="utf-8") + f"x,{'很好' * 60},positive\ny,{'很差' * 60},negative\n"
+    (tmp_path / "long.csv").write_text(rows, encoding="utf-8")
+    answer = call("analyze", "probes", trained / "finetuned", tmp_path / "long.csv", "--unit=texts", "--run", tmp_path)
+    assert answer.code == 0, answer.err
+    assert "2 texts are left out" in answer.err

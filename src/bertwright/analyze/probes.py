@@ -56,9 +56,9 @@ def probes(
     Returns:
         {"kind", "model", "data", "unit", "labels" (label -> share of the training side), "frequencies" (label -> mean
         logarithm of how often its words occur there), "baselines", "checkpoints", "order"}. A checkpoint has "name",
-        "step" (or None), for each layer the accuracy of the probe ("layers") and that of the control task ("control";
-        texts have none), with a masked-token head and words "reconstruction" and "prediction" (label -> share), and
-        with a task its "scores". "order" (see `learning_order`) is of several checkpoints only.
+        "step" (or None), "left_out" (words or texts without a token, or in texts too long for the model), for each
+        layer the accuracy of the probe ("layers") and that of the control task ("control"; texts have none), with a
+        masked-token head and words "reconstruction" and "prediction" (label -> share), and with a task its "scores". "order" (see `learning_order`) is of several checkpoints only.
 
     Raises:
         UserError: the data or the model are damaged, or the run has kept no checkpoints.
@@ -115,8 +115,10 @@ def _probed(place: Path, train: Sequence[Labelled], test: Sequence[Labelled], un
     checkpoint = load_checkpoint(place)
     reader = Reader(checkpoint)
     (vectors, words, labels), (unseen, unseen_words, truth) = (span_vectors(reader, side) for side in (train, test))
+    spans = sum(len(each.spans) for each in (*train, *test))
     result: dict[str, Any] = {
-        "layers": [probe(one, labels, other, truth) for one, other in zip(vectors, unseen, strict=True)]
+        "left_out": spans - len(labels) - len(truth),
+        "layers": [probe(one, labels, other, truth) for one, other in zip(vectors, unseen, strict=True)],
     }
     if unit == "words":
         drawn = control_labels([*words, *unseen_words], labels)

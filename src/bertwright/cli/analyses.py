@@ -272,6 +272,8 @@ def probes(
     say(f"without a model: {known['majority']:.3f} (most frequent label), {known['word']:.3f} (that of each word)")
     for cell in result["checkpoints"]:
         best = max(range(len(cell["layers"])), key=cell["layers"].__getitem__)
+        if cell["left_out"]:
+            say(f"{cell['left_out']:,} {unit} are left out: without a token, or too long for the model", "yellow")
         control = f", control task {cell['control'][best]:.3f}" if "control" in cell else ""
         say(f"{cell['name']:>24}  layer {best}: {cell['layers'][best]:.3f}{control}")
     draw_report(run)
