@@ -58,7 +58,8 @@ def probes(
         logarithm of how often its words occur there), "baselines", "checkpoints", "order"}. A checkpoint has "name",
         "step" (or None), "left_out" (words or texts without a token, or in texts too long for the model), for each
         layer the accuracy of the probe ("layers") and that of the control task ("control"; texts have none), with a
-        masked-token head and words "reconstruction" and "prediction" (label -> share), and with a task its "scores". "order" (see `learning_order`) is of several checkpoints only.
+        masked-token head and words "reconstruction" and "prediction" (label -> share), and with a task its "scores".
+        "order" (see `learning_order`) is of several checkpoints only.
 
     Raises:
         UserError: the data or the model are damaged, or the run has kept no checkpoints.
