@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bertwright.report.blocks import Block, Facts, Heading, Paragraph, Section, Table
+from bertwright.report.blocks import Block, Heading, Paragraph, Section, Table
 from bertwright.report.numbers import number, percent
 from bertwright.report.phrases import Say
 from bertwright.report.sources import Source, sections_of
@@ -31,6 +31,6 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
     columns = [say("language"), say("sentences"), say("tokens given back"), say("answers in the language")]
     blocks: list[Block] = [Paragraph(intro), Table(columns, rows, [False, True, True, True])]
     for each in result["languages"]:
-        blocks.append(Heading(each["name"]))
-        blocks += [Facts([(say("shown"), shown["text"]), (say("said"), shown["output"])]) for shown in each["examples"]]
+        examples = [[shown["text"], shown["output"]] for shown in each["examples"]]
+        blocks += [Heading(each["name"]), Table([say("shown"), say("said")], examples, [False, False])]
     return blocks

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bertwright.report.blocks import Block, Facts, Figure, Heading, Paragraph, Section
+from bertwright.report.blocks import Block, Figure, Heading, Paragraph, Section, Table
 from bertwright.report.charts import BASE, Chart, axis, line, rounded
 from bertwright.report.numbers import percent
 from bertwright.report.phrases import Say
@@ -61,8 +61,8 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
         Heading(say("Sentences, shifted at layer {layer}", layer=str(best["layer"]))),
     )
     for each in result["examples"]:
-        rows = [(one, each["text"]), *((f"α = {out['alpha']:g}", out["text"]) for out in each["outputs"])]
-        blocks.append(Facts([*rows, (other, each["reference"])]))
+        rows = [[f"α = {out['alpha']:g}", out["text"]] for out in each["outputs"]]
+        blocks.append(Table([one, each["text"]], [*rows, [other, each["reference"]]], [False, False]))
     return blocks
 
 
