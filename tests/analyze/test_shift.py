@@ -40,11 +40,21 @@ def head(trained: Path) -> HeadReader:
 
 
 def test_the_language_of_a_token() -> None:
+    """Within one script by how often it occurs; special tokens are of none."""
+    tokens = [f"t{chr(97 + number)}" for number in range(10)]
     sides = [[np.array([5, 5, 5, 6, 7]), np.array([5, 6])], [np.array([6, 8, 8]), np.array([8, 2, 6])]]
-    found = token_languages(sides, np.arange(5, 10), 10)
+    found = token_languages(sides, tokens, np.arange(5, 10))
     assert found.tolist() == [IGNORED, IGNORED, IGNORED, IGNORED, IGNORED, 0, IGNORED, 0, 1, IGNORED]
     sides.append([np.array([8, 9, 9, 9])])  # a third language: 8 is of none now
-    assert token_languages(sides, np.arange(5, 10), 10).tolist()[5:] == [0, IGNORED, 0, IGNORED, 2]
+    assert token_languages(sides, tokens, np.arange(5, 10)).tolist()[5:] == [0, IGNORED, 0, IGNORED, 2]
+
+
+def test_the_language_of_a_token_by_its_script() -> None:
+    """Chinese, English and Russian: whether or not a token occurs; figures and what is mixed are of none."""
+    tokens = ["[CLS]", "今", "天气", "day", "##s", "день", "12", "。", "x光", "é", "μ"]
+    sides = [[np.array([1, 7, 2])], [np.array([3, 6])], [np.array([5, 7])]]
+    found = token_languages(sides, tokens, np.arange(1, 11))
+    assert found.tolist() == [IGNORED, 0, 0, 1, 1, 2, IGNORED, IGNORED, IGNORED, 1, IGNORED]
 
 
 def test_words_of_one_token(trained: Path, tmp_path: Path) -> None:

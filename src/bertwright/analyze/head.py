@@ -1,5 +1,7 @@
 """What a masked-token head says of tokens that it is shown, and which language they are of."""
 
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,7 +18,7 @@ TOGETHER = 16
 """Sentences that are read at once."""
 
 OFTEN = 9
-"""A token is of a language if it is that many times as frequent there as in any other; else it is of none."""
+"""Where languages share a script, a token is of the one in which it is that many times as frequent as in any other."""
 
 
 class HeadReader:
@@ -60,25 +62,52 @@ class HeadReader:
                 ]
         return found
 
+    def token_languages(self, sides: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
+        """Which language each row of the embedding table is of, see `token_languages`: [V]."""
+        tokenizer = self.reader.checkpoint.tokenizer
+        tokens = tokenizer.readable(np.arange(tokenizer.vocabulary_size))
+        spare = self.reader.checkpoint.config.vocabulary_size - len(tokens)  # rows that no token has
+        return token_languages(sides, [*tokens, *[""] * spare], self.reader.special.ordinary)
 
-def token_languages(sides: Sequence[Sequence[np.ndarray]], ordinary: np.ndarray, vocabulary_size: int) -> np.ndarray:
-    """Which language each token is of, by how often it occurs in the sentences of each.
+
+def token_languages(sides: Sequence[Sequence[np.ndarray]], tokens: Sequence[str], ordinary: np.ndarray) -> np.ndarray:
+    """Which language each token is of: by its script where all languages are written in different ones, else by counts.
 
     Args:
         sides: of each language its sentences in ids.
+        tokens: [V], as people read them.
         ordinary: ids of tokens that are not special.
-        vocabulary_size: V.
 
     Returns:
-        [V], the number of the language, or IGNORED.
+        [V], the number of the language; IGNORED for tokens of several or of none (signs, figures, other scripts).
     """
-    counts = np.stack([np.bincount(np.concatenate(list(side)), minlength=vocabulary_size) for side in sides])
-    rates = counts / counts.sum(axis=1, keepdims=True)
-    first = rates.argmax(axis=0)
-    others = np.where(np.arange(len(sides))[:, None] == first, 0.0, rates).max(axis=0)
-    language = np.where(rates.max(axis=0) > OFTEN * others, first, IGNORED)
-    language[np.setdiff1d(np.arange(vocabulary_size), ordinary)] = IGNORED
+    counts = np.stack([np.bincount(np.concatenate(list(side)), minlength=len(tokens)) for side in sides])
+    scripts = [script_of(token) for token in tokens]
+    usual = [_usual_script(own, scripts) for own in counts]
+    if len(set(usual)) == len(sides):
+        language = np.array([usual.index(script) if script in usual else IGNORED for script in scripts])
+    else:
+        rates = counts / counts.sum(axis=1, keepdims=True)
+        first = rates.argmax(axis=0)
+        others = np.where(np.arange(len(sides))[:, None] == first, 0.0, rates).max(axis=0)
+        language = np.where(rates.max(axis=0) > OFTEN * others, first, IGNORED)
+    language[np.setdiff1d(np.arange(len(tokens)), ordinary)] = IGNORED
     return language
+
+
+def script_of(token: str) -> str | None:
+    """The script of a token's letters ("LATIN", "CJK", "CYRILLIC", ...); None where it has none, or several."""
+    scripts = {unicodedata.name(letter, "?").partition(" ")[0] for letter in token if letter.isalpha()}
+    return scripts.pop() if len(scripts) == 1 else None
+
+
+def _usual_script(counts: np.ndarray, scripts: Sequence[str | None]) -> str:
+    """The script of most tokens with letters in some text: [V] counts -> its name."""
+    found: Counter[str] = Counter()
+    for number in np.flatnonzero(counts).tolist():
+        if (script := scripts[number]) is not None:
+            found[script] += int(counts[number])
+    return found.most_common(1)[0][0] if found else ""
 
 
 def reconstructed(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bertwright.analyze.alignment import drawn_rows
-from bertwright.analyze.head import HeadReader, reconstructed, token_languages
+from bertwright.analyze.head import HeadReader, reconstructed
 from bertwright.corpus.files import open_text
 from bertwright.errors import UserError
 from bertwright.run import keep_result
@@ -44,10 +44,10 @@ def reconstruction(
             advice="give a file of sentences for each language",
         )
     head = HeadReader(model)
-    tokenizer, config = head.reader.checkpoint.tokenizer, head.reader.checkpoint.config
+    tokenizer = head.reader.checkpoint.tokenizer
     texts = [_sentences(head, Path(file), most) for file in files]
     sides = [tokenizer.encode_batch(side) for side in texts]
-    languages = token_languages(sides, head.reader.special.ordinary, config.vocabulary_size)
+    languages = head.token_languages(sides)
     found = []
     for number, (file, side) in enumerate(zip(files, sides, strict=True)):
         said = head.read_off(side)

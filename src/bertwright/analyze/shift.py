@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from bertwright.analyze.alignment import read_dictionary, read_parallel
-from bertwright.analyze.head import HeadReader, reconstructed, token_languages
+from bertwright.analyze.head import HeadReader, reconstructed
 from bertwright.analyze.vectors import Reader
 from bertwright.batches import IGNORED
 from bertwright.run import keep_result
@@ -83,7 +83,7 @@ def shift(
     tested = min(TESTED, len(sides[0]) // 2)
     laboratory = Laboratory(
         head,
-        token_languages(sides, reader.special.ordinary, reader.checkpoint.config.vocabulary_size),
+        head.token_languages(sides),
         single_tokens(reader, dictionary) if dictionary is not None else {},
     )
     means = [
