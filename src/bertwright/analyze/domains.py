@@ -21,9 +21,11 @@ from bertwright.config import FinetuneRecipe, expand
 from bertwright.corpus import read_rows
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
+from bertwright.finetune import parted, read_files
 from bertwright.model.heads import BareModel
 from bertwright.run import Run, keep_result, read_json, write_json, write_text
 from bertwright.start import TABLE
+from bertwright.tasks import TASKS
 from bertwright.tokenizer import Tokenizer
 from bertwright.train import Progress
 from bertwright.vocabulary import CONTINUATION, SPACE
@@ -187,14 +189,13 @@ def _rows(recipe: FinetuneRecipe, side: str) -> list[tuple[str, str]]:
 
 
 def _linear(recipe: FinetuneRecipe) -> float:
-    """The linear model's test score; test sequences that stand in the training side are left out."""
-    train, test = (_rows(recipe, side) for side in ("train", "test"))
-    known = {text for text, _ in train}
-    return linear_score(
-        [(symbols_of(text), label) for text, label in train],
-        [(symbols_of(text), label) for text, label in test if text not in known],
-        number=recipe.data.label_kind == "number",
+    """The linear model's test score, from the examples that the encoders learn from and are tested on."""
+    task = TASKS[recipe.task](recipe.data.reading)
+    sides, _ = parted(task, recipe.data, read_files(task, recipe.data))
+    train, test = (
+        [(symbols_of(example.texts[0]), str(example.label)) for example in sides[side]] for side in ("train", "test")
     )
+    return linear_score(train, test, number=recipe.data.label_kind == "number")
 
 
 # ---------------------------------------------------------------------------------------------- training
