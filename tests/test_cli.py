@@ -124,8 +124,12 @@ def test_json_comes_last_on_standard_output(trained: Path, recipes: dict[str, Pa
     shutil.copytree(runs[1], tmp_path / "evaluated")
     store, answers = tmp_path / "store", tmp_path / "answers.csv"
     competition = write_competition(trained, tmp_path)
+    tune = tmp_path / "tune.abc"
+    tune.write_text("X:1\nL:1/4\nK:C\nC E G c |\n", encoding="utf-8")
     calls: dict[str, tuple[list[Any], set[str], str]] = {
         "doctor": ([test], {"files", "warnings", "unigram_entropy"}, "unigram entropy"),
+        "convert": ([tune, "--output", tmp_path / "tune.jsonl", "--workers=1"], {"rows", "labels"}, "4 symbols"),
+        "split": ([trained / "train.csv", "--output", tmp_path / "sides"], {"rows", "groups"}, "64 groups"),
         "prepare": ([recipes["pretrain"]], {"store", "tokens", "page"}, f"the store is in {store}"),
         "pretrain": ([recipes["pretrain"]], {"first_loss", "best"}, "the report: "),
         "finetune": ([recipes["finetune"]], {"labels", "development", "test"}, "test: 32 examples"),

@@ -86,7 +86,7 @@ def test_every_text_is_stored_once_and_split_by_its_hash(tmp_path: Path):
 @pytest.mark.parametrize("kind", ["wordpiece", "bpe", "characters", "symbols"])
 def test_the_same_corpus_gives_the_same_bytes(kind: str, tmp_path: Path):
     file = write(tmp_path / "corpus.txt", texts())
-    settings = {"kind": kind, "vocabulary_size": 400}
+    settings = {"kind": kind, "vocabulary_size": 400, "minimum_frequency": 1}
     contents = []
     for _ in range(2):
         prepare(recipe(tmp_path, file, tokenizer=settings))
