@@ -13,11 +13,6 @@ def reconstruction_sections(sources: list[Source], say: Say) -> list[Section]:
     return sections_of(sources, "reconstruction", say("Does the language stay?"), lambda each: _blocks(each, say))
 
 
-def told(share: float | None) -> str:
-    """A share that may not be known."""
-    return "–" if share is None else percent(share)
-
-
 def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
     intro = say(
         "{model} is shown sentences, nothing masked, and says the most likely token at each place. If its vectors held "
@@ -25,7 +20,7 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
         model=result["model"],
     )
     rows = [
-        [each["name"], number(each["sentences"]), percent(each["same"]), told(each["stays"])]
+        [each["name"], number(each["sentences"]), percent(each["same"]), percent(each["stays"])]
         for each in result["languages"]
     ]
     columns = [say("language"), say("sentences"), say("tokens given back"), say("answers in the language")]

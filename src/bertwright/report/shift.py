@@ -6,7 +6,6 @@ from bertwright.report.blocks import Block, Figure, Heading, Paragraph, Section,
 from bertwright.report.charts import BASE, Chart, axis, line, rounded
 from bertwright.report.numbers import percent
 from bertwright.report.phrases import Say
-from bertwright.report.reconstruction import told
 from bertwright.report.sources import Source, sections_of
 
 COLOURS = ("--blue", "--green", "--purple", "--orange")
@@ -38,8 +37,8 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
                 other=other,
                 first=percent(kept[0]["same"]),
                 second=percent(kept[1]["same"]),
-                stays=told(kept[0]["stays"]),
-                stays_too=told(kept[1]["stays"]),
+                stays=percent(kept[0]["stays"]),
+                stays_too=percent(kept[1]["stays"]),
             )
         ),
         Paragraph(
