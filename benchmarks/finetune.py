@@ -48,7 +48,8 @@ def measure(given: argparse.Namespace, name: str, engine: str, seed: str) -> dic
     """One training, in this process."""
     from peer_tasks import read_recipe, train_ours, train_peer
 
-    recipe = read_recipe(RECIPES / f"{name}.toml", given.checkpoint, epochs=given.epochs, seed=int(seed))
+    overrides = (f"train.epochs={given.epochs}", f"train.seed={seed}")
+    recipe = read_recipe(RECIPES / f"{name}.toml", given.checkpoint, *overrides)
     if engine == "ours":
         return train_ours(recipe)
     return train_peer(recipe, best=engine != "peer-default", compiled=engine == "peer-compiled")

@@ -129,14 +129,12 @@ def train_ours(recipe: Any) -> dict[str, Any]:
     return {"seconds": result["seconds"], "metrics": metrics, "steps": result["steps"]}
 
 
-def read_recipe(path: Path, checkpoint: str, **train: Any) -> Any:
-    """A recipe with another checkpoint folder, its pooler for the sequence as in the peer, and other settings."""
+def read_recipe(path: Path, checkpoint: str, *overrides: str) -> Any:
+    """A recipe from another checkpoint folder, its pooler for the sequence as in the peer, with other overrides."""
     from bertwright.config import FinetuneRecipe
     from bertwright.recipe import load_recipe
 
-    recipe = load_recipe(FinetuneRecipe, path)
-    start = recipe.start.model_copy(update={"checkpoint": checkpoint, "pooling": "cls"})
-    return recipe.model_copy(update={"start": start, "train": recipe.train.model_copy(update=train)})
+    return load_recipe(FinetuneRecipe, path, [f"start.checkpoint={checkpoint}", "start.pooling=cls", *overrides])
 
 
 def _listed(rows: list[dict[str, Any]]) -> Any:

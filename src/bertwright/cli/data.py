@@ -1,8 +1,7 @@
 """The commands that look at data and bring them into shape."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -11,29 +10,6 @@ from bertwright.console import print_page, say, stages
 
 SHOWN = 5
 """Files that were skipped and are named."""
-
-
-class Symbols(StrEnum):
-    """What becomes of a note."""
-
-    pitch = "pitch"
-    interval = "interval"
-    duration = "duration"
-
-
-class Voices(StrEnum):
-    """What has a row."""
-
-    each = "each"
-    all = "all"
-
-
-class Duplicates(StrEnum):
-    """What becomes of rows whose text occurred before."""
-
-    refuse = "refuse"
-    drop = "drop"
-    together = "together"
 
 
 @command
@@ -61,8 +37,12 @@ def doctor(
 def convert(
     files: Annotated[list[str], typer.Argument(metavar="FILES...", help="MIDI, MusicXML, ABC or kern; or folders.")],
     target: Annotated[str, typer.Option("--output", help="The table to write, .jsonl.")],
-    symbols: Annotated[Symbols, typer.Option(help="A note: C4, or +2 from the one before, or C4_0.5.")] = Symbols.pitch,
-    voices: Annotated[Voices, typer.Option(help="A row for each voice, or for all of a piece.")] = Voices.each,
+    symbols: Annotated[
+        Literal["pitch", "interval", "duration"], typer.Option(help="A note: C4, or +2 from the one before, or C4_0.5.")
+    ] = "pitch",
+    voices: Annotated[
+        Literal["each", "all"], typer.Option(help="A row for each voice, or for all of a piece.")
+    ] = "each",
     workers: Annotated[int | None, typer.Option(help="Processes; by default one for each core.", min=1)] = None,
     as_json: Json = False,
 ) -> None:
@@ -70,8 +50,8 @@ def convert(
     from bertwright.music import convert as run_convert
 
     with stages() as (_, progress):
-        options = {"symbols": symbols.value, "voices": voices.value, "workers": workers, "progress": progress.counter}
-        result = run_convert(files, target, **options)
+        options = {"workers": workers, "progress": progress.counter}
+        result = run_convert(files, target, symbols=symbols, voices=voices, **options)
     for each in result["skipped"][:SHOWN]:
         say(f"skipped: {each['file']}: {each['why']}", "yellow")
     if len(result["skipped"]) > SHOWN:
@@ -93,14 +73,16 @@ def split(
     group: Annotated[str | None, typer.Option(help="Column whose equal values stand on one side.")] = None,
     shared: Annotated[int, typer.Option(help="So do texts that share as many symbols in a row.", min=0)] = 0,
     shares: Annotated[tuple[float, float, float], typer.Option(help="Of the three sides.")] = (0.8, 0.1, 0.1),
-    duplicates: Annotated[Duplicates, typer.Option(help="Rows whose text occurred before.")] = Duplicates.refuse,
+    duplicates: Annotated[
+        Literal["refuse", "drop", "together"], typer.Option(help="Rows whose text occurred before.")
+    ] = "refuse",
     as_json: Json = False,
 ) -> None:
     """Split a table so that nothing leaks: no equal texts, no group and no related sequences on two sides."""
     from bertwright.split import split as run_split
 
     options = {"text_column": text_column, "group_column": group, "shared": shared, "shares": shares}
-    result = run_split(table, folder, **options, duplicates=duplicates.value)
+    result = run_split(table, folder, **options, duplicates=duplicates)
     for side, count in result["rows"].items():
         say(f"{side:>12}  {count:,} rows")
     say(f"{result['groups']:,} groups, the largest of {result['largest']:,} rows; {result['dropped']:,} rows dropped")

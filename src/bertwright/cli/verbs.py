@@ -1,9 +1,8 @@
 """The commands that train and use models."""
 
 import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -24,21 +23,6 @@ from bertwright.cli.parts import (
     warn_of_unused,
 )
 from bertwright.console import leads, notices, print_page, print_scores, say, stages, tell
-
-
-class Unit(StrEnum):
-    """What `embed` gives vectors of."""
-
-    sentences = "sentences"
-    words = "words"
-    tokens = "tokens"
-
-
-class Pooling(StrEnum):
-    """What stands for a sentence."""
-
-    mean = "mean"
-    cls = "cls"
 
 
 @command
@@ -227,9 +211,11 @@ def embed(
     model: Annotated[str, typer.Argument(help="A run, a checkpoint folder, or a model of the hub.")],
     source: Annotated[str, typer.Option("--input", help="csv, tsv or jsonl; - for a text a line on standard input.")],
     target: Annotated[str, typer.Option("--output", help=".npy (sentences only), .jsonl or .parquet.")],
-    unit: Annotated[Unit, typer.Option(help="What has a vector.")] = Unit.sentences,
+    unit: Annotated[Literal["sentences", "words", "tokens"], typer.Option(help="What has a vector.")] = "sentences",
     layer: Annotated[int | None, typer.Option(help="Whose output; 0 for the embeddings. By default the last.")] = None,
-    pooling: Annotated[Pooling, typer.Option(help="A sentence: the mean of its tokens, or its first.")] = Pooling.mean,
+    pooling: Annotated[
+        Literal["mean", "cls"], typer.Option(help="A sentence: the mean of its tokens, or its first.")
+    ] = "mean",
     text_column: TextColumn = "text",
     as_json: Json = False,
 ) -> None:
@@ -237,7 +223,7 @@ def embed(
     from bertwright.embed import embed as run_embed
 
     columns = given(text_column, None)
-    result = run_embed(model, source, target, unit=unit.value, layer=layer, pooling=pooling.value, **columns)
+    result = run_embed(model, source, target, unit=unit, layer=layer, pooling=pooling, **columns)
     say(f"{result['vectors']:,} vectors of {result['width']} numbers, of {result['texts']:,} texts: {target}")
     print_json(result, as_json)
 
