@@ -108,7 +108,7 @@ def test_accumulation_changes_nothing(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("width", [64, 256])
 def test_first_loss(tmp_path: Path, width: int) -> None:
-    """Prediction P1: within .05 of ln V + D sigma^2 / 2."""
+    """Slide 58: within .05 of ln V + D sigma^2 / 2."""
     sections: dict[str, Any] = {
         "model": {"width": width, "vocabulary_size": 8192},
         "train": {"steps": 1, "batch_size": 32},

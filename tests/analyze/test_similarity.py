@@ -158,7 +158,7 @@ def test_the_command_and_its_page(trained: Path, rooms: Path, tmp_path: Path) ->
 
 @pytest.mark.data
 def test_real_vectors_know_their_neighbours(checkpoints: Path, data: Path) -> None:
-    """P7 on MiniLM and ten English words."""
+    """MiniLM tells two senses of ten English words apart."""
     del data
     words = similarity(checkpoints / "english-minilm", "english")["words"]
     for word in words:

@@ -1,4 +1,4 @@
-"""Sizes: published counts from published shapes (prediction P2), checked against models that are really built."""
+"""Sizes: published counts from published shapes (slides 53 to 56), checked against models that are really built."""
 
 import json
 from pathlib import Path

@@ -50,7 +50,7 @@ def initialization(
 
     Returns:
         {"kind", "epochs", "seeds", "tasks"}; a task has "name", "task", "metric", "labels" (how many), "examples", for
-        each start "loss" and "score", [seeds, epochs], and what prediction P4 asks of them (see `judged`).
+        each start "loss" and "score", [seeds, epochs], and how the two compare (see `judged`).
 
     Raises:
         UserError: a recipe's data or checkpoint are missing or damaged.
@@ -84,7 +84,7 @@ def initialization(
 
 
 def judged(curves: Mapping[str, Mapping[str, list[list[float]]]], labels: int, metric: str) -> dict[str, Any]:
-    """What prediction P4 asks: lower loss in every epoch, learnt in a third of the epochs, a better score.
+    """Does the pre-trained start win? Lower loss in every epoch, learnt in a third of the epochs, a better score.
 
     Args:
         curves: of each start "loss" and "score", [seeds, epochs].
