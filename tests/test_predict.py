@@ -143,7 +143,7 @@ def test_order_ids_and_columns_are_kept(
     output = tmp_path / "new" / f"answers.{target}"
     answer = predict(trained / "finetuned", str(write_rows(tmp_path / f"rows.{source}", rows)), str(output))
     answers = predictor.predict(row["text"] for row in rows)
-    assert answer == {"examples": 150, "windowed": predictor.num_windowed, "output": str(output)}
+    assert answer == {"examples": 150, "windowed": predictor.num_windowed, "notices": [], "output": str(output)}
     assert predictor.num_windowed > 10
     written = read_rows(output)
     assert [{key: row[key] for key in ("id", "text", "note")} for row in written] == rows

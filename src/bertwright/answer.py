@@ -8,7 +8,7 @@ import numpy as np
 from bertwright.errors import UserError
 from bertwright.predict import Predictor
 from bertwright.run import write_json
-from bertwright.tasks.qa import NO_ANSWER, QuestionAnswering, best_spans
+from bertwright.tasks.qa import NO_ANSWER, QuestionAnswering
 
 
 def answer(run: str | Path, question: str, passage: str) -> dict[str, Any]:
@@ -38,12 +38,15 @@ def answer(run: str | Path, question: str, passage: str) -> dict[str, Any]:
             expected="a model that was fine-tuned for qa",
             advice='choose another run, or fine-tune with task = "qa"',
         )
-    if not passage.strip():
+    if not len(predictor.checkpoint.tokenizer.encode(passage)):
         raise UserError("the passage is empty", expected="a text that may hold the answer", advice="give one")
     example = task.example(question, passage)
     windows, scores = predictor.scores([example])
     (found,) = task.answers([example], windows, scores)
-    best = max(range(len(windows)), key=lambda number: best_spans(scores[number], task.learnt["longest"])[0])
+    alone = [task.answers([example], [window], [each])[0] for window, each in zip(windows, scores, strict=True)]
+    best = max(
+        range(len(windows)), key=lambda number: (alone[number].spans[0] == found.spans[0], alone[number].scores[0])
+    )
     places = windows[best].places
     assert places is not None
     shares = np.exp(scores[best] - np.logaddexp.reduce(scores[best], axis=0))

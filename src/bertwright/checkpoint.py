@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from bertwright.config import ModelConfig
 from bertwright.errors import UserError
 from bertwright.model import hub
+from bertwright.model.encoder import Encoder
 from bertwright.run import atomic_folder, read_json, write_json, write_text
 from bertwright.tokenizer import Tokenizer
 
@@ -139,7 +140,7 @@ def load_checkpoint(folder: str | Path, *, weights: bool = True) -> Checkpoint:
     """Read a checkpoint folder: ours, or one that `transformers` wrote; without `weights` only what describes them.
 
     Raises:
-        UserError: it is no checkpoint, is damaged, or holds a model of another family.
+        UserError: it is no checkpoint, is damaged, lacks a part of the encoder, or holds a model of another family.
     """
     folder = Path(folder)
     if not (folder / "config.json").exists():
@@ -151,9 +152,19 @@ def load_checkpoint(folder: str | Path, *, weights: bool = True) -> Checkpoint:
         )
     values = read_json(folder / "config.json")
     config = hub.config_from_hub(values, folder / "config.json")
-    family = values["model_type"]
+    family = hub.family_of(values, folder / "config.json")
     purpose = hub.purpose_of(values, family)
     renamed, unknown = hub.weights_from_hub(_read_weights(folder) if weights else {}, family, purpose)
+    if weights:
+        _check_encoder(folder, config, renamed, unknown)
+    tokenizer = Tokenizer.load(folder)
+    if tokenizer.vocabulary_size > config.vocabulary_size:
+        raise UserError(
+            f"the tokenizer has {tokenizer.vocabulary_size:,} tokens, the model {config.vocabulary_size:,}",
+            expected="a row of the embedding table for each token",
+            advice="tokenizer.json and config.json do not belong together: copy both anew",
+            file=folder,
+        )
     labels = values.get("id2label")
     facts_file = folder / "bertwright.json"
     return Checkpoint(
@@ -162,10 +173,24 @@ def load_checkpoint(folder: str | Path, *, weights: bool = True) -> Checkpoint:
         config=config,
         weights=renamed,
         unknown=unknown,
-        tokenizer=Tokenizer.load(folder),
+        tokenizer=tokenizer,
         facts=read_json(facts_file) if facts_file.exists() else {},
         labels=[labels[str(number)] for number in range(len(labels))] if labels else None,
     )
+
+
+def _check_encoder(folder: Path, config: ModelConfig, weights: Mapping[str, Tensor], unknown: list[str]) -> None:
+    """See that the encoder's weights are there: what lacks is drawn anew without a word otherwise."""
+    with torch.device("meta"):
+        names = [f"encoder.{name}" for name, _ in Encoder(config).named_parameters()]
+    if missing := [name for name in names if name not in weights]:
+        others = f"; the file has {', '.join(unknown[:3])}" if unknown else ""
+        raise UserError(
+            f"{len(missing)} of the encoder's {len(names)} weights are missing, {missing[0]} the first{others}",
+            expected="a whole encoder, under the names that transformers gives its weights",
+            advice="save the model anew by save_pretrained, or choose another checkpoint",
+            file=folder,
+        )
 
 
 def _read_weights(folder: Path) -> dict[str, Tensor]:

@@ -34,7 +34,7 @@ def tell(counts: dict[str, int], told: str) -> None:
 
 def notices(result: dict[str, Any], shown: int = 5) -> None:
     """What is odd in the data."""
-    if result["num_ignored"]:
+    if result.get("num_ignored"):
         say(f"{result['num_ignored']:,} examples with a label of data.ignored_labels were left out", "yellow")
     for notice in result["notices"][:shown]:
         say(notice, "yellow")

@@ -8,8 +8,11 @@ from bertwright.run import OLD
 
 HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
-FILES = ["*.json", "*.txt", "*.safetensors", "pytorch_model.bin"]
-"""What of a model is looked at before it is downloaded."""
+FILES = ["*.json", "*.txt", "*.safetensors"]
+"""What of a model is downloaded."""
+
+PICKLED = "pytorch_model.bin"
+"""The weights, where a model has no safetensors."""
 
 
 def checkpoint_folder(name: str | Path) -> Path:
@@ -21,12 +24,13 @@ def checkpoint_folder(name: str | Path) -> Path:
         UserError: there is no such folder, and no such model, or the hub cannot be reached.
     """
     folder = Path(name)
+    name = folder.as_posix()  # of a path of Windows, too, if that is how a name of the hub comes
     # The second is there alone for a moment while the best one is replaced, or after a crash in that moment.
     if best := next((best for best in (folder / "best", folder / f"{OLD}best") if best.is_dir()), None):
         return best
-    if folder.exists() or not HUB_NAME.fullmatch(str(name)):
+    if folder.exists() or not HUB_NAME.fullmatch(name):
         return folder
-    return _download(str(name))
+    return _download(name)
 
 
 def _download(name: str) -> Path:
@@ -41,7 +45,10 @@ def _download(name: str) -> Path:
             advice="check the path, or pip install 'bertwright[hub]'",
         ) from None
     try:
-        return Path(snapshot_download(name, allow_patterns=FILES))
+        folder = Path(snapshot_download(name, allow_patterns=FILES))
+        if not any(folder.glob("*.safetensors")):
+            folder = Path(snapshot_download(name, allow_patterns=[*FILES, PICKLED]))
+        return folder
     except (RepositoryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(

@@ -3,26 +3,29 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from bertwright.batches import IGNORED, SpecialTokens
+from bertwright.batches import SpecialTokens, framed_size
 from bertwright.checkpoint import Checkpoint, load_checkpoint, load_whole
 from bertwright.corpus import read_rows
 from bertwright.corpus.files import STANDARD_INPUT, open_text
 from bertwright.devices import cast_weights, has_bfloat16, keep_freed_memory, use_threads
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
-from bertwright.model.heads import BareModel
+from bertwright.model.heads import BareModel, mean_vectors
 from bertwright.run import atomic_file
 from bertwright.tasks.task import Window, compute, of_examples
 
-CHUNK = 4096
-"""Texts that are read, sorted by length and computed before the next ones are read."""
+CHUNKS = {"sentences": 4096, "words": 256, "tokens": 256}
+"""Texts that are read, sorted by length and computed before the next ones are read: vectors of all their tokens take
+some hundred times the memory of one for each."""
 
 Write = Callable[[str, int, str, np.ndarray], object]
 """Told the text's id, the number of the word or token in it, what it is, and its vector."""
@@ -60,17 +63,29 @@ class Embedder:
 
     def sentences(self, texts: Sequence[str]) -> np.ndarray:
         """A vector for each text, float32 [texts, D]; of a text longer than the model reads, over all its windows."""
-        windows = self._windows(texts, first_only=self.pooling == "cls")
-        vectors = compute(self.model, windows, self.special, torch.device("cpu"))
+        windows = self._windows(texts)
+        sizes = [framed_size(window.segments, self.special) if self.pooling == "mean" else 1 for window in windows]
+        vectors = compute(self._pooled, windows, self.special, torch.device("cpu"))
         found = [
-            np.concatenate([vectors[number] for number in numbers]).mean(axis=0)
+            np.average([vectors[number] for number in numbers], axis=0, weights=[sizes[number] for number in numbers])
             for numbers in of_examples(windows, len(texts))
         ]
         return np.array(found, dtype=np.float32).reshape(len(texts), self.checkpoint.config.width)
 
+    def _pooled(self, *asked: Tensor) -> Tensor:
+        """The vectors of sequences, [S, D] (arguments: see PretrainingModel)."""
+        *inputs, _, starts = asked
+        encoder, depth = self.model.encoder, self.model.depth
+        if self.pooling == "cls":
+            return encoder(*inputs, asked=starts, depth=depth)
+        return mean_vectors(encoder(*inputs, depth=depth), inputs[-1], len(starts))
+
     def tokens(self, texts: Sequence[str], *, words: bool = False) -> Iterator[list[tuple[str, np.ndarray]]]:
         """For each text its tokens, or words, with their vectors; that of a word is the mean of its tokens' ones."""
-        windows = self._windows(texts, first_only=False)
+        windows = [
+            replace(window, labels=np.zeros(framed_size(window.segments, self.special), dtype=np.int32))
+            for window in self._windows(texts)
+        ]
         vectors = compute(self.model, windows, self.special, torch.device("cpu"))
         tokenizer = self.checkpoint.tokenizer
         for numbers in of_examples(windows, len(texts)):
@@ -86,15 +101,13 @@ class Embedder:
                 for begin, end in zip(begins, ends, strict=True)
             ]
 
-    def _windows(self, texts: Sequence[str], *, first_only: bool) -> list[Window]:
+    def _windows(self, texts: Sequence[str]) -> list[Window]:
         room = self.checkpoint.config.max_length - self.special.framing(1)
-        found = []
-        for number, ids in enumerate(self.checkpoint.tokenizer.encode_batch(texts)):
-            for begin, end in _parts(len(ids), room):
-                asked = np.full(end - begin + self.special.framing(1), IGNORED if first_only else 0, dtype=np.int32)
-                asked[0] = 0
-                found.append(Window(number, (ids[begin:end],), labels=asked))
-        return found
+        return [
+            Window(number, (ids[begin:end],))
+            for number, ids in enumerate(self.checkpoint.tokenizer.encode_batch(texts))
+            for begin, end in _parts(len(ids), room)
+        ]
 
 
 def _parts(size: int, room: int) -> list[tuple[int, int]]:
@@ -138,7 +151,7 @@ def embed(
         cast_weights(embedder.model, torch.bfloat16)
     texts, count, vectors = _texts(source, text_column), 0, 0
     with _writer(target, unit, embedder.checkpoint.config.width) as write:
-        while chunk := list(islice(texts, CHUNK)):
+        while chunk := list(islice(texts, CHUNKS[unit])):
             count += len(chunk)
             only = [text for _, text in chunk]
             if unit == "sentences":
@@ -235,7 +248,7 @@ def _parquet(file: BinaryIO, unit: str) -> Iterator[Write]:
         def write(identity: str, number: int, text: str, vector: np.ndarray) -> None:
             row = {"id": identity, "number": number, "text": text, "vector": vector.tolist()}
             rows.append({name: row[name] for name in schema.names})
-            if len(rows) == CHUNK:
+            if len(rows) == CHUNKS[unit]:
                 flush()
 
         yield write

@@ -6,6 +6,7 @@ from typing import Any
 from bertwright.devices import keep_freed_memory, use_threads
 from bertwright.predict import Predictor
 from bertwright.run import write_json
+from bertwright.tasks.task import read_all
 
 
 def evaluate(run: str | Path, data: str | Path, **reading: Any) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def evaluate(run: str | Path, data: str | Path, **reading: Any) -> dict[str, Any
     use_threads(0)
     predictor = Predictor.load(run, reading)
     task = predictor.task
-    examples = list(task.read(Path(data)))
+    examples = read_all(task, Path(data))
     task.check(examples)
     scores = task.scores(examples, predictor.answers(examples))
     told = {"num_windowed": predictor.num_windowed, "num_ignored": task.ignored, "notices": task.notices}

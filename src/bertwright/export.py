@@ -18,8 +18,8 @@ from bertwright.errors import UserError
 from bertwright.model.heads import ClassificationModel, EncoderModel, TokenModel
 from bertwright.onnx import MODEL, OnnxModel, require_onnx
 from bertwright.predict import Predictor
-from bertwright.run import atomic_folder
-from bertwright.tasks.task import compute
+from bertwright.run import atomic_folder, refuse_other_folder
+from bertwright.tasks.task import compute, read_all
 
 PARITY = 1e-3
 """That the logits of the exported model may be off, at most."""
@@ -60,7 +60,7 @@ def export(
 
     Args:
         run: a fine-tuned run or a checkpoint folder.
-        target: the folder; an export that is there is replaced.
+        target: the folder; an export that is there is replaced, anything else is refused.
         int8: with weights in 8 bits, and activations, as each product is computed.
         data: labelled examples: the scores before and after are measured on them.
 
@@ -68,13 +68,15 @@ def export(
         The largest difference of logits in float32, sizes in bytes, and with `data` the metrics of both.
 
     Raises:
-        UserError: no fine-tuned model, the packages are missing, or the exported model computes something else.
+        UserError: no fine-tuned model, the packages are missing, the target holds something else, or the exported model
+            computes something else.
     """
     require_onnx()
     keep_freed_memory()
     use_threads(0)
     predictor = Predictor.load(run)
     folder, target = checkpoint_folder(run), Path(target)
+    refuse_other_folder(target, MODEL, "export")
     with atomic_folder(target) as aside:
         predictor.checkpoint.tokenizer.save(aside)
         for name in ("config.json", "bertwright.json"):
@@ -97,7 +99,7 @@ def export(
             "output": str(target),
         }
     if data is not None:
-        examples = list(predictor.task.read(Path(data)))
+        examples = read_all(predictor.task, Path(data))
         predictor.task.check(examples)
         exported = Predictor.load(target)
         result["metrics"] = {

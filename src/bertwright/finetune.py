@@ -24,7 +24,7 @@ from bertwright.run import Run
 from bertwright.samples import permute
 from bertwright.start import TABLE, UsedVocabulary
 from bertwright.tasks import TASKS
-from bertwright.tasks.task import Example, Task, compute, drawn, lay_out, num_windowed
+from bertwright.tasks.task import Example, Task, compute, drawn, lay_out, num_windowed, read_all
 from bertwright.train import (
     Forward,
     Position,
@@ -270,7 +270,7 @@ def read_files(task: Task, settings: ExamplesSettings) -> dict[str, list[Example
         UserError: one cannot be read.
     """
     files = {"train": settings.train, "development": settings.development, "test": settings.test}
-    return {side: list(task.read(expand(file))) for side, file in files.items() if file is not None}
+    return {side: read_all(task, expand(file)) for side, file in files.items() if file is not None}
 
 
 def parted(

@@ -1,6 +1,7 @@
 """Using a fine-tuned model: answers for texts, sentences, pairs and questions."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from bertwright.model.heads import EncoderModel
 from bertwright.onnx import MODEL, OnnxModel
 from bertwright.output import answers_in
 from bertwright.tasks import TASKS, Pair, QuestionAnswering
-from bertwright.tasks.task import Example, Window, compute, num_windowed
+from bertwright.tasks.task import Example, Task, Window, compute, num_windowed
 
 CHUNK = 4096
 """Examples that are read, sorted by length and computed before the next ones are read."""
@@ -36,7 +37,7 @@ class Predictor:
     def __init__(self, checkpoint: Checkpoint, reading: dict[str, Any] | None = None) -> None:
         if "task" not in checkpoint.facts:
             raise UserError(
-                "this model has no task: it was pre-trained, but not fine-tuned",
+                "this model has no task: it was not fine-tuned by bertwright",
                 expected="a fine-tuned model",
                 advice="fine-tune it by bertwright finetune; bertwright fill is for a pre-trained one",
                 file=checkpoint.folder,
@@ -108,7 +109,8 @@ def predict(run: str | Path, source: str, target: str, **reading: Any) -> dict[s
         reading: settings of [data] that are other than in training, such as text_column.
 
     Returns:
-        How many examples were answered, and how many of them were longer than the model reads at once.
+        How many examples were answered, how many of them were longer than the model reads at once, and what is odd in
+        the data.
 
     Raises:
         UserError: no model, no such column, or a damaged input.
@@ -118,19 +120,18 @@ def predict(run: str | Path, source: str, target: str, **reading: Any) -> dict[s
     predictor = Predictor.load(run, reading)
     if has_bfloat16() and isinstance(predictor.model, EncoderModel):
         cast_weights(predictor.model, torch.bfloat16)
-    examples = _lines(predictor) if source == "-" else predictor.task.read(Path(source), labelled=False)
-    count = 0
-    with answers_in(target, predictor.task) as write:
+    examples = _lines(predictor.task) if source == "-" else predictor.task.read(Path(source), labelled=False)
+    task, count = predictor.task, 0
+    with answers_in(target, task) as write:
         while chunk := list(islice(examples, CHUNK)):
             for example, answer in zip(chunk, predictor.answers(chunk), strict=True):
                 write(example, answer)
             count += len(chunk)
-    return {"examples": count, "windowed": predictor.num_windowed, "output": target}
+    return {"examples": count, "windowed": predictor.num_windowed, "notices": task.notices, "output": target}
 
 
-def _lines(predictor: Predictor) -> Iterator[Example]:
-    """Examples on standard input."""
-    task = predictor.task
+def _lines(task: Task) -> Iterator[Example]:
+    """Examples on standard input; the number of its line is each one's id."""
     with open_text(STANDARD_INPUT) as lines:
         for number, line in enumerate(lines, start=1):
             parts = task.parts(line.rstrip("\n"))
@@ -143,4 +144,4 @@ def _lines(predictor: Predictor) -> Iterator[Example]:
                     advice="mend the line",
                 )
             if parts:
-                yield task.example(*parts)
+                yield replace(task.example(*parts), id=str(number), file=str(STANDARD_INPUT), line=number)

@@ -24,7 +24,8 @@ from bertwright.corpus.files import resolve
 from bertwright.doctor import store_page
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
-from bertwright.store import PAGE, StoreWriter, refuse_other_folders
+from bertwright.run import refuse_other_folder
+from bertwright.store import META, PAGE, StoreWriter
 from bertwright.tokenizer import Tokenizer
 
 Progress = Callable[[str, int, int | None], None]
@@ -140,7 +141,7 @@ class _Reporter:
 
 def _check_folder(folder: Path) -> None:
     """See that the store can be written, before any work is done for it."""
-    refuse_other_folders(folder)
+    refuse_other_folder(folder, META, "store")
     existing = next(parent for parent in folder.absolute().parents if parent.exists())
     if not os.access(existing, os.W_OK):
         raise UserError(

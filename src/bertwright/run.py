@@ -91,6 +91,27 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     shutil.rmtree(old, ignore_errors=True)
 
 
+def refuse_other_folder(folder: Path, mark: str, what: str) -> None:
+    """See that a folder that is about to be replaced is of the same kind, or empty: the old content is deleted.
+
+    Args:
+        folder: that is to be written.
+        mark: the file by which its kind is known.
+        what: the kind: "store".
+
+    Raises:
+        UserError: it holds something else.
+    """
+    if not folder.exists() or (folder.is_dir() and (not any(folder.iterdir()) or (folder / mark).exists())):
+        return
+    raise UserError(
+        f"this is no {what}, and a {what} written here would replace it",
+        file=folder,
+        expected=f"a new folder, an empty one, or an older {what}",
+        advice="give another folder",
+    )
+
+
 def _name_file(error: BaseException, path: Path) -> None:
     """Say what was being written, where the system did not: a full disk is told by a write, which knows no name."""
     if isinstance(error, OSError) and error.filename is None:

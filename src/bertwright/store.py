@@ -28,7 +28,7 @@ import numpy as np
 
 from bertwright.blocks import BLOCK, MAKE_ANEW, BlockReader, BlockWriter
 from bertwright.errors import UserError
-from bertwright.run import OLD, atomic_folder, read_json, write_json
+from bertwright.run import OLD, atomic_folder, read_json, refuse_other_folder, write_json
 from bertwright.tokenizer import Tokenizer
 
 FORMAT = "bertwright store"
@@ -45,6 +45,9 @@ DOCUMENT = np.dtype(
 )
 """A document: its first token, its first segment, its source and language (places in meta.json), and whether it is held
 out."""
+
+META = "meta.json"
+"""The file by which a store is known; it is written last."""
 
 PAGE = "doctor.json"
 """The data page: what doctor says of the corpus."""
@@ -188,7 +191,7 @@ class StoreWriter:
 
     @contextmanager
     def _write(self) -> Iterator[Self]:
-        refuse_other_folders(self._target)
+        refuse_other_folder(self._target, META, "store")
         with atomic_folder(self._target) as aside:
             self._folder = aside
             self._tokenizer.save(aside)
@@ -237,7 +240,7 @@ class StoreWriter:
             "files": {name: (self._folder / name).stat().st_size for name in order},
             "checksums": zlib.crc32(table),
         }
-        write_json(self._folder / "meta.json", {**meta, "checksum": _checksum(meta)})
+        write_json(self._folder / META, {**meta, "checksum": _checksum(meta)})
 
 
 class Store:
@@ -370,7 +373,7 @@ def _checksum(meta: dict[str, Any]) -> int:
 
 def _read_meta(folder: Path) -> dict[str, Any]:
     """The description of a store, whole and of this version."""
-    file = folder / "meta.json"
+    file = folder / META
     if not file.exists():
         raise UserError(
             "this folder holds no store" if folder.exists() else "there is no store",
@@ -389,17 +392,3 @@ def _read_meta(folder: Path) -> dict[str, Any]:
             f"the store has version {meta['version']}", file=file, expected=f"version {VERSION}", advice=MAKE_ANEW
         )
     return meta
-
-
-def refuse_other_folders(folder: Path) -> None:
-    """See that what a store is about to replace is a store, or empty: the old content is deleted."""
-    if not folder.exists():
-        return
-    if folder.is_dir() and (not any(folder.iterdir()) or (folder / "meta.json").exists()):
-        return
-    raise UserError(
-        "this is no store, and a store written here would replace it",
-        file=folder,
-        expected="a new folder, an empty one, or a store",
-        advice="give another folder: store=FOLDER",
-    )

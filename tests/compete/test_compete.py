@@ -212,7 +212,9 @@ def test_test_examples_that_stand_in_training_are_told_and_not_scored(trained: P
     copied = [f"copied-{n},{line.split(',', 1)[1]}" for n, line in enumerate(train[1:6])]
     known.write_text("\n".join([*test, *copied]) + "\n", encoding="utf-8")
     result = compete(recipe(trained, tmp_path / "run", {"one": {}}, data={"test": str(known), "solution": str(known)}))
-    assert any(notice.startswith("5 of 37 test examples stand in the training file") for notice in result["notices"])
+    assert any(
+        notice.startswith("5 of 37 test examples also occur in the training file") for notice in result["notices"]
+    )
     assert result["examples"] == {"train": 64, "test": 37, "held_back": 32}
 
 
@@ -220,7 +222,7 @@ def test_an_id_that_stands_twice(trained: Path, tmp_path: Path) -> None:
     lines = (trained / "test.csv").read_text(encoding="utf-8").splitlines()
     twice = tmp_path / "test.csv"
     twice.write_text("\n".join([*lines, lines[1]]) + "\n", encoding="utf-8")
-    with pytest.raises(UserError, match=r"test\.csv:34: the id '.*' stands in line 2, too"):
+    with pytest.raises(UserError, match=r"test\.csv:34: the id '.*' occurs a second time, first in line 2"):
         compete(recipe(trained, tmp_path / "run", data={"test": str(twice)}))
 
 

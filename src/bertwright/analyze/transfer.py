@@ -16,7 +16,7 @@ from bertwright.finetune import Given, read_files
 from bertwright.predict import Predictor
 from bertwright.run import Run, keep_result
 from bertwright.tasks import TASKS, QuestionAnswering
-from bertwright.tasks.task import Example, Task, drawn
+from bertwright.tasks.task import Example, Task, drawn, read_all
 from bertwright.train import Progress
 
 NONE = "none"
@@ -128,7 +128,7 @@ def _tests(
     known = {task.key(example) for sides in trained for examples in sides.values() for example in examples}
     found = {}
     for name, file in tests.items():
-        examples = [example for example in task.read(expand(file)) if task.key(example) not in known]
+        examples = [example for example in read_all(task, expand(file)) if task.key(example) not in known]
         if not examples:
             raise UserError(
                 "there are no test examples that are not in the training data",

@@ -201,6 +201,7 @@ def predict(
     from bertwright.predict import predict as run_predict
 
     result = run_predict(run, source, target, **given(text_column, second_column))
+    notices(result)
     windowed = f", {result['windowed']:,} of them longer than the model reads at once" if result["windowed"] else ""
     say(f"{result['examples']:,} examples answered{windowed}: {target}")
     print_json(result, as_json)

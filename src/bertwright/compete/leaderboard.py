@@ -12,7 +12,7 @@ from bertwright.compete.ensemble import cross_fitted, fit
 from bertwright.config import CompeteRecipe, expand
 from bertwright.errors import UserError
 from bertwright.metrics import LOWER_IS_BETTER
-from bertwright.tasks.task import Example, Task
+from bertwright.tasks.task import Example, Task, read_all
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ def read_held_back(recipe: CompeteRecipe, entries: Entries) -> HeldBack | None:
     if recipe.data.solution is None:
         return None
     task, file = entries.task, expand(recipe.data.solution)
-    labelled = {example.id: example for example in task.read(file)}
+    labelled = {example.id: example for example in read_all(task, file)}
     known = {task.key(example) for example in entries.train}
     places = [n for n, each in enumerate(entries.test) if each.id in labelled and task.key(each) not in known]
     if not places:

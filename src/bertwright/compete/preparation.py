@@ -14,7 +14,7 @@ from bertwright.recipe import parse
 from bertwright.run import write_json, write_text
 from bertwright.tasks import TASKS
 from bertwright.tasks.tag import Sentence
-from bertwright.tasks.task import Example
+from bertwright.tasks.task import Example, read_all
 from bertwright.train import Progress
 
 DRIFTS = 0.7
@@ -29,7 +29,7 @@ def read_entries(recipe: CompeteRecipe) -> tuple[Entries, list[str]]:
     """
     data = recipe.data
     task = TASKS[recipe.task](data.reading)
-    train = list(task.read(expand(data.train)))
+    train = read_all(task, expand(data.train))
     task.learn(train)
     task.check(train)
     if (data.metric or task.metric_names[0]) not in task.metric_names:
@@ -38,23 +38,13 @@ def read_entries(recipe: CompeteRecipe) -> tuple[Entries, list[str]]:
             expected=f"one of {', '.join(task.metric_names)}",
             advice="choose one of them, or leave it out",
         )
-    test = list(task.read(expand(data.test), labelled=False))
-    lines: dict[str, int] = {}
-    for example in test:
-        if lines.setdefault(example.id, example.line) != example.line:
-            raise UserError(
-                f"the id {example.id!r} stands in line {lines[example.id]}, too",
-                file=example.file,
-                line=example.line,
-                expected="an id for each test example",
-                advice="mend it, or name the right column by data.id_column",
-            )
+    test = read_all(task, expand(data.test), labelled=False)
     known = {task.key(example) for example in train}
     overlap = sum(task.key(example) in known for example in test)
     notices = list(task.notices)
     if overlap:
         notices.append(
-            f"{overlap:,} of {len(test):,} test examples stand in the training file, too: a score on all of them "
+            f"{overlap:,} of {len(test):,} test examples also occur in the training file: a score on all of them "
             "flatters; where their labels are held back, they are not scored"
         )
     return Entries(task, train, test, groups_of(task, train, data.group_column)), notices

@@ -52,7 +52,8 @@ def rows(path: Path, columns: Sequence[str] = (), names: Sequence[str] = ()) -> 
         path: the table; its suffix tells the format: .csv, .tsv (also .tab, .txt) or .jsonl (also .ndjson, .json), and
             .gz, .xz or .zst after it.
         columns: columns that every row must have, with text in them (maybe an empty one).
-        names: of the columns of a csv or tsv file whose first line does not name them.
+        names: of the columns of a csv or tsv file whose first line does not name them. A first line that names all of
+            `columns` is not taken for a row; rows may have `columns` alone, without the others (labels).
 
     Raises:
         UserError: with file and line: a named column is missing (the message lists those found) or null, a row has
@@ -106,14 +107,17 @@ def _read_csv(path: Path, stream: TextIO, columns: Sequence[str], given: Sequenc
     # gather the rest of the file in one field.
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
     reader = csv.reader(stream, strict=True)
-    names = _header(path, 0, list(given), columns) if given else []
+    names: list[str] = []
     begin = 1
     try:
         for fields in reader:
             if fields:
                 if not names:
-                    names = _header(path, begin, fields, columns)
-                elif len(fields) != len(names):
+                    names, is_row = _names(path, begin, fields, columns, given)
+                    if not is_row:
+                        begin = reader.line_num + 1
+                        continue
+                if len(fields) != len(names):
                     spans = (
                         f", as far as line {reader.line_num}: is a quote not closed?" if reader.line_num > begin else ""
                     )
@@ -133,15 +137,17 @@ def _read_csv(path: Path, stream: TextIO, columns: Sequence[str], given: Sequenc
 
 
 def _read_tsv(path: Path, stream: TextIO, columns: Sequence[str], given: Sequence[str]) -> Iterator[Row]:
-    names = _header(path, 0, list(given), columns) if given else []
+    names: list[str] = []
     for number, raw in enumerate(stream, start=1):
         line = raw.rstrip("\n")
         if not line:
             continue
         fields = line.split("\t")
         if not names:
-            names = _header(path, number, fields, columns)
-        elif len(fields) != len(names):
+            names, is_row = _names(path, number, fields, columns, given)
+            if not is_row:
+                continue
+        if len(fields) != len(names):
             _refuse_ragged(path, number, len(fields), names, "")
         else:
             yield Row(number, dict(zip(names, fields, strict=True)))
@@ -171,6 +177,18 @@ def _read_jsonl(path: Path, stream: TextIO, columns: Sequence[str], _names: Sequ
         if "\\u" in line:  # only an escape can bring these in: `open_text` lets none pass
             _check_characters(path, number, texts)
         yield Row(number, texts)
+
+
+def _names(
+    path: Path, line: int, fields: list[str], columns: Sequence[str], given: Sequence[str]
+) -> tuple[list[str], bool]:
+    """The names of the columns, told by the first row or given; and whether that row is one of the table."""
+    if not given or (columns and set(columns) <= {field.strip() for field in fields}):
+        return _header(path, line, fields, columns), False
+    names = _header(path, 0, list(given), columns)
+    if len(fields) == len(columns) != len(given):
+        names = [name for name in names if name in columns]
+    return names, True
 
 
 def _header(path: Path, line: int, fields: list[str], columns: Sequence[str]) -> list[str]:

@@ -313,13 +313,13 @@ def config_to_hub(
     return values
 
 
-def config_from_hub(values: dict[str, Any], file: object) -> ModelConfig:
-    """Our configuration of a config.json.
+def family_of(values: dict[str, Any], file: object) -> str:
+    """The model_type of a config.json; files of 2018 and 2019 name none, and are of a BERT.
 
     Raises:
-        UserError: the model is of another family, or a variant that would compute something else.
+        UserError: the model is of another family.
     """
-    family = values.get("model_type")
+    family = values.get("model_type", "bert" if "type_vocab_size" in values else None)
     if family not in FAMILIES:
         raise UserError(
             f"a model of type {family!r}",
@@ -327,7 +327,16 @@ def config_from_hub(values: dict[str, Any], file: object) -> ModelConfig:
             advice="choose a checkpoint of one of these families",
             file=str(file),
         )
-    record = FAMILIES[family]
+    return family
+
+
+def config_from_hub(values: dict[str, Any], file: object) -> ModelConfig:
+    """Our configuration of a config.json.
+
+    Raises:
+        UserError: the model is of another family, or a variant that would compute something else.
+    """
+    record = FAMILIES[family_of(values, file)]
     for name, expected in record.fixed.items():
         if values.get(name, expected) != expected:
             advice = "choose a checkpoint of the usual kind"

@@ -328,19 +328,20 @@ class Pair(Classify):
         return [self.settings.text_column, self.settings.second_column]
 
     def pieces(self, texts: Segments, room: int) -> list[Segments]:
-        """Pairs that fit; where they are too long, each piece of one text with each piece of the other.
+        """Pairs that fit; where they are too long, pieces of both from the same part of each.
 
-        The shorter text is left whole if it takes no more than half of the room.
+        The shorter text is left whole if it takes no more than half of the room, and goes with each piece of the other.
         """
         first, second = texts
         if len(first) + len(second) <= room:
             return [texts]
         shorter = min(len(first), len(second), room // 2)
         rooms = (shorter, room - shorter) if len(first) <= len(second) else (room - shorter, shorter)
+        parts = [spans(len(text), max(1, size)) for text, size in zip(texts, rooms, strict=True)]
+        count = max(map(len, parts))
         return [
-            (first[begin:end], second[start:stop])
-            for begin, end in spans(len(first), max(1, rooms[0]))
-            for start, stop in spans(len(second), max(1, rooms[1]))
+            tuple(text[slice(*of[number * len(of) // count])] for text, of in zip(texts, parts, strict=True))
+            for number in range(count)
         ]
 
 

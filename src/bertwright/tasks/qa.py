@@ -135,15 +135,16 @@ class QuestionAnswering(Task):
         asked = tokenizer.encode_batch([example.texts[0] for example in examples])
         contexts = list(dict.fromkeys(example.texts[1] for example in examples))
         encoded = dict(zip(contexts, tokenizer.encode_batch_with_offsets(contexts), strict=True))
-        found, limit = [], min(LONGEST_QUESTION, length // 3)
-        if cut := sum(len(question) > limit for question in asked):
-            self.notices.append(f"{cut:,} questions have more than {limit} tokens; what stands after them is not read")
+        found, cut, limit = [], 0, min(LONGEST_QUESTION, length // 3)
+        if long := sum(len(question) > limit for question in asked):
+            self.notices.append(f"{long:,} questions have more than {limit} tokens; what stands after them is not read")
         for index, (example, question) in enumerate(zip(examples, asked, strict=True)):
             ids, places = encoded[example.texts[1]]
             kept = question[:limit]
             room = length - special.framing(2) - len(kept)
             before = 1 + len(kept) + special.between
             wanted = self._tokens_of_answer(example, places)
+            whole = False
             for begin, end in spans(len(ids), room, int(room * STRIDE_SHARE)):
                 labels = np.full(before + end - begin + 1, IGNORED, dtype=np.int32)
                 labels[before:-1] = ASKED
@@ -154,9 +155,13 @@ class QuestionAnswering(Task):
                 if wanted is not None and begin <= wanted[0] and wanted[1] < end:
                     labels[before + wanted[0] - begin] += BEGIN
                     labels[before + wanted[1] - begin] += END
+                    whole = True
                 elif self.learnt["missing"] and (wanted is not None or example.label == ()):
                     labels[0] = BEGIN + END
                 found.append(Window(index, (kept, ids[begin:end]), labels=labels, places=offsets))
+            cut += wanted is not None and not whole
+        if cut:
+            self.notices.append(f"{cut:,} answers are whole in no window of {length} tokens, and cannot be learnt")
         return found
 
     def _tokens_of_answer(self, example: Example, places: np.ndarray) -> tuple[int, int] | None:

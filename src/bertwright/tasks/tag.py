@@ -130,6 +130,10 @@ class Tag(Task):
         room = length - special.framing(1)
         number = {label: index for index, label in enumerate(self.labels)}
         pieces_of = _Pieces(tokenizer, examples, room)
+        if pieces_of.cut:
+            self.notices.append(
+                f"{pieces_of.cut:,} words have more than {room} tokens; what stands after them is not read"
+            )
         found = []
         for index, example in enumerate(examples):
             assert isinstance(example, Sentence)
@@ -279,10 +283,12 @@ class _Pieces:
         ids = tokenizer.encode_batch([f" {word}" if spaced and not joined else word for word, joined in forms])
         unknown = np.array([tokenizer.unk_id], dtype=np.int32)
         self._ids: dict[tuple[str, bool], np.ndarray] = {}
+        self.cut = 0
         for form, pieces in zip(forms, ids, strict=True):
             # unigram: a sign for the space that is a token by itself would be asked in the place of the word
             signed = tokenizer.kind == "unigram" and tokenizer.tokens(pieces[:1]) == [SPACE]
             kept = pieces[1:] if signed else pieces
+            self.cut += len(kept) > room
             self._ids[form] = kept[:room] if len(kept) else unknown
 
     def __call__(self, word: str, joined: bool) -> np.ndarray:

@@ -6,6 +6,7 @@ file --read--> examples --windows--> what the model gets --losses--> training
 
 import hashlib
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -29,7 +30,8 @@ Forward = Callable[..., Tensor]
 MOST_WRONG = 25
 """How many of the most confident mistakes are kept for the report."""
 
-_PUNCTUATION = re.compile(r"[^\w\s]")
+_SIGN = re.compile(r"[^\w\s](?!\d)")
+"""What may be punctuation; not the sign or the point of a number."""
 
 DISAGREEMENT = "disagreement"
 """The loss of R-Drop."""
@@ -184,8 +186,8 @@ class Task(ABC):
         return "\0".join(example.texts)
 
     def key(self, example: Example) -> str:
-        """Equal for examples that are the same but for case and punctuation."""
-        return "\0".join(" ".join(_PUNCTUATION.sub("", text.lower()).split()) for text in example.texts)
+        """Equal for examples that are the same but for case, white space and punctuation."""
+        return "\0".join(_bare(text.lower()) for text in example.texts)
 
     def parts(self, line: str) -> list[str]:
         """The texts of an example that is written in one line."""
@@ -274,6 +276,43 @@ class Task(ABC):
     def weights(self) -> dict[str, float]:
         """Of each loss in the total."""
         return {self.loss: 1.0, **({DISAGREEMENT: self.tricks.r_drop} if self.tricks.r_drop else {})}
+
+
+def read_all(task: Task, path: Path, *, labelled: bool = True) -> list[Example]:
+    """The examples of a file.
+
+    Raises:
+        UserError: what is wrong with the file; an id occurs twice; or all examples are left out.
+    """
+    lines: dict[str, int] = {}
+    examples = []
+    for example in task.read(path, labelled=labelled):
+        if (first := lines.setdefault(example.id, example.line)) != example.line:
+            raise UserError(
+                f"the id {example.id!r} occurs a second time, first in line {first}",
+                file=path,
+                line=example.line,
+                expected="an id of its own for each example",
+                advice="give it one, or name another column by data.id_column",
+            )
+        examples.append(example)
+    if not examples:
+        raise UserError(
+            "no example is left: all have an ignored label",
+            file=path,
+            expected="at least one example",
+            advice="check data.ignored_labels",
+        )
+    return examples
+
+
+def _bare(text: str) -> str:
+    """A text without punctuation and needless white space; one that is nothing else stays as it is."""
+
+    def kept(sign: re.Match[str]) -> str:
+        return "" if unicodedata.category(sign[0]).startswith("P") else sign[0]  # emoji and vowel signs are no P
+
+    return " ".join(_SIGN.sub(kept, text).split()) or text.strip()
 
 
 def drawn(task: Task, examples: Sequence[Example], most: int) -> list[Example]:
