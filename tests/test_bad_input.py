@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 
 from bertwright.errors import UserError
 from bertwright.predict import Predictor
@@ -290,6 +291,30 @@ def test_weights_of_another_model(trained: Path, tmp_path: Path) -> None:
     values = config.read_text(encoding="utf-8").replace('"hidden_size": 32', '"hidden_size": 64')
     config.write_text(values, encoding="utf-8")
     refused(call("fill", folder / "pretrained", "很[MASK]"), "do not belong together")
+
+
+def test_an_encoder_that_lacks_a_part(trained: Path, finetuning: Path, tmp_path: Path) -> None:
+    """As where a wrapper has put its own prefix before all names: nothing is drawn anew without a word."""
+    folder = damaged(trained, tmp_path / "copy", "README.md", Path.unlink)
+    file = folder / "pretrained" / "best" / "model.safetensors"
+    weights = load_file(file)
+    for case, changed, told in (
+        ("prefix", {f"module.{name}": weight for name, weight in weights.items()}, "the file has module."),
+        ("layer", {n: w for n, w in weights.items() if "layer.0.attention.self.query" not in n}, "2 of the encoder's"),
+    ):
+        save_file(changed, file, metadata={"format": "pt"})
+        checkpoint = f"start.checkpoint={folder}/pretrained/best"
+        refused(call("finetune", finetuning, checkpoint, f"run={tmp_path}/{case}"), "weights are missing", told)
+
+
+def test_the_configuration_of_2018(trained: Path, tmp_path: Path) -> None:
+    """It does not name the type of the model."""
+    folder = damaged(trained, tmp_path / "copy", "README.md", Path.unlink)
+    config = folder / "pretrained" / "best" / "config.json"
+    values = json.loads(config.read_text(encoding="utf-8"))
+    del values["model_type"]
+    config.write_text(json.dumps(values), encoding="utf-8")
+    assert call("fill", folder / "pretrained", "很[MASK]") == call("fill", trained / "pretrained", "很[MASK]")
 
 
 def test_a_damaged_training_state(trained: Path, pretraining: Path) -> None:

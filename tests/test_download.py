@@ -3,15 +3,20 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
+from bertwright import download
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 
@@ -66,17 +71,33 @@ class Hub(BaseHTTPRequestHandler):
         del format, args
 
 
-@pytest.fixture
-def hub(trained: Path) -> Iterator[str]:
-    """The address of a hub with one model, team/reviews."""
-    handler = type("OneModel", (Hub,), {"folder": trained / "pretrained" / "best"})
+@contextmanager
+def served(folder: Path) -> Iterator[str]:
+    """The address of a hub with one model, team/reviews, of this folder."""
+    handler = type("OneModel", (Hub,), {"folder": folder})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
         server.shutdown()
 
 
+@pytest.fixture
+def hub(trained: Path) -> Iterator[str]:
+    with served(trained / "pretrained" / "best") as address:
+        yield address
+
+
+class PureWindowsPathWithNothing(PureWindowsPath):
+    """A path of Windows where no folder is."""
+
+    def is_dir(self) -> bool:
+        return False
+
+    exists = is_dir
+
+
 def call(name: str, cache: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    cache.mkdir(exist_ok=True)
     values = {**os.environ, "HF_HOME": str(cache), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1"}
     command = [sys.executable, "-c", SCRIPT, name]
     return subprocess.run(command, env=values | environment, capture_output=True, text=True, cwd=cache, check=False)
@@ -105,6 +126,29 @@ def test_folders_come_first(trained: Path, tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "team" / "reviews").mkdir(parents=True)
     assert checkpoint_folder("team/reviews") == Path("team/reviews")
     assert checkpoint_folder("/absent/folder") == Path("/absent/folder")
+
+
+def test_a_model_without_safetensors(trained: Path, tmp_path: Path) -> None:
+    """The older file of weights is fetched where there is no other, and only there."""
+    folder = tmp_path / "model"
+    shutil.copytree(trained / "pretrained" / "best", folder)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    for name in ("both", "old"):
+        with served(folder) as hub:
+            first = call("team/reviews", (cache := tmp_path / name), HF_ENDPOINT=hub)
+        assert (first.returncode, first.stdout) == (0, "这本书[MASK]好\n"), first.stderr
+        weights = {path.name for path in cache.rglob("*") if path.suffix in (".bin", ".safetensors")}
+        assert weights == {"both": {"model.safetensors"}, "old": {"pytorch_model.bin"}}[name]
+        (folder / "model.safetensors").unlink(missing_ok=True)
+
+
+def test_names_of_the_hub_in_paths_of_windows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Recipes hold paths; there one with a backslash means the same model."""
+    asked = []
+    monkeypatch.setattr(download, "_download", lambda name: asked.append(name) or Path("downloaded"))
+    monkeypatch.setattr(download, "Path", PureWindowsPathWithNothing)
+    assert checkpoint_folder(PureWindowsPathWithNothing("team") / "reviews") == Path("downloaded")
+    assert asked == ["team/reviews"]
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:

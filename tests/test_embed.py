@@ -90,7 +90,7 @@ def test_words_are_the_mean_of_their_pieces(checkpoints: Path) -> None:
 
 @pytest.mark.usefixtures("exact")
 def test_files_keep_the_order(trained: Path, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CHUNK", 4)
+    monkeypatch.setattr(module, "CHUNKS", {"sentences": 4})
     expected = Embedder.load(trained / "pretrained").sentences(TEXTS)
     for suffix in ("npy", "jsonl", "parquet"):
         result = embed(trained / "pretrained", str(table), str(tmp_path / f"vectors.{suffix}"))

@@ -1,6 +1,7 @@
 """An exported model gives the same answers through ONNX Runtime, and with int8 nearly the same ones."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from bertwright.export import export
 from bertwright.finetune import finetune
 from bertwright.predict import Predictor
 from bertwright.recipe import load_recipe
-from helpers import SMALL_FINETUNING, SMALL_TRAINING, call, write_recipe
+from helpers import SMALL_FINETUNING, SMALL_TRAINING, call, refused, write_recipe
 
 TEXTS = ["房间很好。", "早餐", "", "又脏又乱，非常失望，下次不来。", "房间很好。" * 30]
 
@@ -51,6 +52,17 @@ def test_other_runtimes_read_it(trained: Path, tmp_path: Path) -> None:
     shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     expected = np.stack(ours.answers([ours.task.example(text) for text in TEXTS[:4]]))
     np.testing.assert_allclose(shares, expected, atol=1e-4)
+
+
+def test_nothing_but_an_export_is_replaced(trained: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained / "finetuned", run)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    for target in (run, tmp_path, run / "best"):
+        refused(call("export", run, "--output", target), "this is no export, and what is written here would replace it")
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
+    for _ in range(2):
+        assert call("export", run, "--output", tmp_path / "exported").code == 0
 
 
 def test_int8_is_smaller_and_near(trained: Path, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def refuse_other_folder(folder: Path, mark: str, what: str) -> None:
     if not folder.exists() or (folder.is_dir() and (not any(folder.iterdir()) or (folder / mark).exists())):
         return
     raise UserError(
-        f"this is no {what}, and a {what} written here would replace it",
+        f"this is no {what}, and what is written here would replace it",
         file=folder,
         expected=f"a new folder, an empty one, or an older {what}",
         advice="give another folder",

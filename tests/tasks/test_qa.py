@@ -903,6 +903,7 @@ def test_predictions_from_python_and_from_a_pipe(answering: tuple[Path, dict[str
     assert answer.code == 0, answer.err
     rows = [json.loads(line) for line in answer.out.splitlines()]
     assert [row["answer"] for row in rows] == [row["answer"] for row in told]
+    assert [row["id"] for row in rows] == [str(number) for number in range(1, len(pairs) + 1)]
 
 
 def test_a_long_passage_is_answered_wherever_the_answer_stands(
@@ -955,4 +956,21 @@ def test_one_question_looked_at(answering: tuple[Path, dict[str, Any], bool], tr
     assert (words.code, json.loads(words.out)) == (0, found)
     assert f"{question}  {found['answer']}  score" in words.err
     refused(call("answer", trained / "finetuned", question, passage), "this model answers no questions")
-    refused(call("answer", folder / "run", question, " "), "the passage is empty")
+    for nothing in (" ", "\u200b"):
+        refused(call("answer", folder / "run", question, nothing), "the passage is empty")
+
+
+def test_one_question_on_a_long_passage(answering: tuple[Path, dict[str, Any], bool]) -> None:
+    """The softmaxes are those of the window that the answer stands in, wherever it is."""
+    filling = "，就是这样。" * 10
+    for begin in (0, 26, 60):
+        found = answer(answering[0] / "run", "物", f"{filling[:begin]}电池很差{filling[begin:]}")
+        assert found["windows"] > 2
+        assert found["answer"] in "".join(found["tokens"])
+
+
+def test_a_long_question_is_told_in_prediction(answering: tuple[Path, dict[str, Any], bool]) -> None:
+    line = f"{'物' * 90}\t电池很差。\n"
+    told = call("predict", answering[0] / "run", "--input", "-", "--output", "-", stdin=line.encode())
+    assert told.code == 0
+    assert "1 questions have more than" in told.err

@@ -30,7 +30,7 @@ Forward = Callable[..., Tensor]
 MOST_WRONG = 25
 """How many of the most confident mistakes are kept for the report."""
 
-_SIGN = re.compile(r"[^\w\s](?!\d)")
+_SIGN = re.compile(r"(?![-.]\d)[^\w\s+]")
 """What may be punctuation; not the sign or the point of a number."""
 
 DISAGREEMENT = "disagreement"
@@ -307,12 +307,13 @@ def read_all(task: Task, path: Path, *, labelled: bool = True) -> list[Example]:
 
 
 def _bare(text: str) -> str:
-    """A text without punctuation and needless white space; one that is nothing else stays as it is."""
+    """A text without punctuation and white space; one that is nothing else stays as it is."""
 
     def kept(sign: re.Match[str]) -> str:
-        return "" if unicodedata.category(sign[0]).startswith("P") else sign[0]  # emoji and vowel signs are no P
+        category = unicodedata.category(sign[0])
+        return sign[0] if category == "So" or category.startswith("M") else ""  # emoji; vowel signs and accents
 
-    return " ".join(_SIGN.sub(kept, text).split()) or text.strip()
+    return "".join(_SIGN.sub(kept, text).split()) or text.strip()
 
 
 def drawn(task: Task, examples: Sequence[Example], most: int) -> list[Example]:
