@@ -169,12 +169,12 @@ def test_what_differs_in_more_is_not_the_same(one: str, other: str) -> None:
 
 @pytest.mark.data
 def test_overlaps_of_real_data(data: Path) -> None:
-    """Ten of MRPC's test pairs stand in its training part, counted by hand."""
+    """Eleven of MRPC's test pairs occur in its training part, one of them spaced in another way."""
     settings = {"text_column": "#1 String", "second_column": "#2 String", "label_column": "Quality"}
     task = TASKS["pair"](ReadingSettings(**settings))
     train, test = (read_all(task, data / "pair" / f"mrpc_{side}.txt") for side in ("train", "test"))
     known = {task.key(example) for example in train}
-    assert sum(task.key(example) in known for example in test) == 10
+    assert sum(task.key(example) in known for example in test) == 11
 
 
 # ---------------------------------------------------------------------------------------------- long pairs
