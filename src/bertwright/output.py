@@ -69,7 +69,7 @@ def answers_in(target: str, task: Task) -> Iterator[Write]:
             yield lambda example, answer: _write_object(file, {**example.columns, **task.told(example, answer)})
         else:
             write = _table_writer(file, path)
-            yield lambda example, answer: write({**example.columns, **_flat(task.told(example, answer))})
+            yield lambda example, answer: write({**example.columns, **_flat(task.told(example, answer), path)})
 
 
 def _write_lines(file: _Text, path: Path, task: Task, example: Example, answer: Any) -> None:
@@ -78,9 +78,17 @@ def _write_lines(file: _Text, path: Path, task: Task, example: Example, answer: 
     file.write("\n".join(lines) + "\n\n")
 
 
-def _flat(told: dict[str, Any]) -> dict[str, Any]:
+def _flat(told: dict[str, Any], path: Path) -> dict[str, Any]:
     """What a table can hold."""
     kept = {name: value for name, value in told.items() if name not in NESTED}
+    for value in (word for each in kept.values() if isinstance(each, list) for word in each):
+        if value.split() != [value]:
+            raise UserError(
+                f"the word {value!r} holds a space, and words stand between spaces here",
+                expected="words without spaces",
+                advice="write .jsonl instead",
+                file=path,
+            )
     return {name: " ".join(value) if isinstance(value, list) else value for name, value in kept.items()}
 
 

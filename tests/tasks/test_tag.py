@@ -565,3 +565,19 @@ def test_sentences_that_differ_in_a_sign_are_different(trained: Path, tmp_path: 
     train = [[("手", "B-X"), ("。", "O")], [("机", "O")]]
     result = finetune(recipe(trained, tmp_path, train=train, development=[train[0], [("手", "B-X"), ("！", "O")]]))
     assert (result["overlaps"], result["examples"]["development"]) == ({"development": 1}, 1)
+
+
+def test_an_id_twice_is_told(tagger: Tagger, tmp_path: Path) -> None:
+    word = "1\t房\t_\tNOUN" + "\t_" * 6
+    path = tmp_path / "twice.conllu"
+    path.write_text("".join(f"# sent_id = a\n{word}\n\n" for _ in range(2)), encoding="utf-8")
+    refused(call("evaluate", tagger.run, "--data", path), f"{path}:4: the id 'a' occurs a second time, first in line 1")
+
+
+def test_words_with_spaces_do_not_fit_into_tables(tagger: Tagger, tmp_path: Path) -> None:
+    """They would be two words, and the labels no longer theirs."""
+    path = tmp_path / "words.jsonl"
+    path.write_text('{"text": ["New York", "很", "好"]}\n', encoding="utf-8")
+    words = ("predict", tagger.run, "--input", path, "--output")
+    refused(call(*words, tmp_path / "answers.csv"), "the word 'New York' holds a space", "write .jsonl instead")
+    assert call(*words, tmp_path / "answers.jsonl").code == 0
