@@ -66,12 +66,12 @@ def train_peer(recipe: Any, *, best: bool, compiled: bool = False) -> dict[str, 
     import transformers
 
     from bertwright.config import expand
-    from bertwright.devices import has_bfloat16, keep_freed_memory, use_threads
+    from bertwright.devices import has_bfloat16, tune_memory, use_threads
     from bertwright.download import checkpoint_folder
 
     use_threads(0)
     if best:
-        keep_freed_memory()
+        tune_memory()
     data = load_data(recipe)
     folder = checkpoint_folder(expand(recipe.start.checkpoint))
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)

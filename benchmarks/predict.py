@@ -32,10 +32,10 @@ def main() -> None:
     parser.add_argument("--run", required=True)
     parser.add_argument("--rounds", type=int, default=5)
     given = parser.parse_args()
-    from bertwright.devices import keep_freed_memory, use_threads
+    from bertwright.devices import tune_memory, use_threads
 
     use_threads(0)
-    keep_freed_memory()
+    tune_memory()
     texts = mixed_texts()
     with tempfile.TemporaryDirectory() as folder:
         engines = {**ours(given.run, Path(folder)), **peers(given.run, Path(folder))}

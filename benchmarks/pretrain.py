@@ -153,10 +153,10 @@ def peer_steps(
     """The Trainer of transformers, with its collator, over the store's tokens in blocks."""
     import transformers
 
-    from bertwright.devices import has_bfloat16, keep_freed_memory, use_threads
+    from bertwright.devices import has_bfloat16, tune_memory, use_threads
 
     if allocator:
-        keep_freed_memory()
+        tune_memory()
     use_threads(0)
     size = SHAPES[shape]
     config = transformers.BertConfig(

@@ -164,11 +164,11 @@ def train_peer(
     """The Trainer of transformers until the time is over; its schedule is fitted to its measured speed."""
     import transformers
 
-    from bertwright.devices import has_bfloat16, keep_freed_memory, use_threads
+    from bertwright.devices import has_bfloat16, tune_memory, use_threads
 
     setting = PEER[engine]
     if setting["allocator"]:
-        keep_freed_memory()
+        tune_memory()
     use_threads(0)
     transformers.set_seed(seed)
     size = SHAPES[SHAPE]

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bertwright import devices
-from bertwright.devices import choose_device, computing_in, fastest, keep_freed_memory, require_room, use_threads
+from bertwright.devices import choose_device, computing_in, fastest, require_room, tune_memory, use_threads
 from bertwright.errors import UserError
 from bertwright.pretrain import pretrain
 from bertwright.run import read_log
@@ -121,9 +121,19 @@ def test_use_threads() -> None:
         torch.set_num_threads(before)
 
 
-def test_keep_freed_memory_can_be_asked_again() -> None:
-    keep_freed_memory()
-    keep_freed_memory()
+def test_few_compiled_products_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Unless a user asks for more."""
+    monkeypatch.delenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", raising=False)
+    tune_memory()
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "16"
+    monkeypatch.setenv("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "300")
+    tune_memory()
+    assert os.environ["ONEDNN_PRIMITIVE_CACHE_CAPACITY"] == "300"
+
+
+def test_tune_memory_can_be_asked_again() -> None:
+    tune_memory()
+    tune_memory()
     assert torch.ones(2**20).sum() == 2**20
 
 

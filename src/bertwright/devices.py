@@ -17,6 +17,9 @@ from torch import Tensor, nn
 
 from bertwright.errors import UserError
 
+COMPILED_SHAPES = "16"
+"""How many compiled products oneDNN keeps."""
+
 DTYPES: dict[str, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
@@ -74,12 +77,16 @@ def use_threads(number: int, *, sharing: int = 1) -> int:
     return torch.get_num_threads()
 
 
-def keep_freed_memory() -> None:
-    """Tell glibc's allocator to keep large freed blocks instead of handing each back to the system.
+def tune_memory() -> None:
+    """Keep large freed blocks, and forget compiled products.
 
-    A training step frees and takes the same hundred megabytes again and again; without this, a third of the time goes
-    into page faults. Elsewhere than under glibc nothing is done.
+    glibc's allocator hands each large block back to the system, and a training step frees and takes the same hundred
+    megabytes again and again: a third of the time went into page faults. Elsewhere than under glibc nothing is done.
+
+    oneDNN keeps what it has compiled for the last 1,024 shapes of products, and batches of texts have new shapes in
+    every step: that grew to gigabytes. To forget it sooner takes no time (experiments/LOG.md).
     """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", COMPILED_SHAPES)  # read when the first product is computed
     if os.name != "posix" or not ctypes.util.find_library("c"):
         return
     libc = ctypes.CDLL(None)

@@ -16,7 +16,7 @@ from bertwright.batches import SpecialTokens, framed_size
 from bertwright.checkpoint import Checkpoint, load_checkpoint, load_whole
 from bertwright.corpus import read_rows
 from bertwright.corpus.files import STANDARD_INPUT, open_text
-from bertwright.devices import cast_weights, has_bfloat16, keep_freed_memory, use_threads
+from bertwright.devices import cast_weights, has_bfloat16, tune_memory, use_threads
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.model.heads import BareModel, mean_vectors
@@ -144,7 +144,7 @@ def embed(
     Raises:
         UserError: no model, no such layer, a damaged input, or a target that cannot hold this.
     """
-    keep_freed_memory()
+    tune_memory()
     use_threads(0)
     embedder = Embedder.load(model, layer=layer, pooling=pooling)
     if has_bfloat16():

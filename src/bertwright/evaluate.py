@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from bertwright.devices import keep_freed_memory, use_threads
+from bertwright.devices import tune_memory, use_threads
 from bertwright.predict import Predictor
 from bertwright.run import write_json
 from bertwright.tasks.task import read_all
@@ -25,7 +25,7 @@ def evaluate(run: str | Path, data: str | Path, **reading: Any) -> dict[str, Any
     Raises:
         UserError: no fine-tuned model, a missing column, or a label that training did not see.
     """
-    keep_freed_memory()
+    tune_memory()
     use_threads(0)
     predictor = Predictor.load(run, reading)
     task = predictor.task

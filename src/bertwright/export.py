@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bertwright.devices import keep_freed_memory, use_threads
+from bertwright.devices import tune_memory, use_threads
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.model.heads import ClassificationModel, EncoderModel, TokenModel
@@ -72,7 +72,7 @@ def export(
             computes something else.
     """
     require_onnx()
-    keep_freed_memory()
+    tune_memory()
     use_threads(0)
     predictor = Predictor.load(run)
     folder, target = checkpoint_folder(run), Path(target)

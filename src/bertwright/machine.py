@@ -15,7 +15,7 @@ from bertwright.devices import (
     computing_in,
     fastest,
     has_bfloat16,
-    keep_freed_memory,
+    tune_memory,
     use_threads,
 )
 from bertwright.model.heads import EncoderModel
@@ -33,7 +33,7 @@ PART_PAIRS = PART_TOKENS * 512
 
 def use_machine(settings: TrainSettings) -> torch.device:
     """Set threads and allocator for training, seed the random numbers, and give the device to train on."""
-    keep_freed_memory()
+    tune_memory()
     use_threads(settings.threads, sharing=processes_here())
     torch.manual_seed(settings.seed)
     return choose_device(settings.device)

@@ -13,7 +13,7 @@ from bertwright.batches import SpecialTokens
 from bertwright.checkpoint import Checkpoint, load_checkpoint, load_whole
 from bertwright.config import ReadingSettings
 from bertwright.corpus.files import STANDARD_INPUT, open_text
-from bertwright.devices import cast_weights, has_bfloat16, keep_freed_memory, use_threads
+from bertwright.devices import cast_weights, has_bfloat16, tune_memory, use_threads
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.model.heads import EncoderModel
@@ -115,7 +115,7 @@ def predict(run: str | Path, source: str, target: str, **reading: Any) -> dict[s
     Raises:
         UserError: no model, no such column, or a damaged input.
     """
-    keep_freed_memory()
+    tune_memory()
     use_threads(0)
     predictor = Predictor.load(run, reading)
     if has_bfloat16() and isinstance(predictor.model, EncoderModel):

@@ -11,7 +11,7 @@ from torch import nn
 
 from bertwright.batches import Rows, SpecialTokens
 from bertwright.checkpoint import Checkpoint, load_checkpoint, load_whole
-from bertwright.devices import keep_freed_memory, use_threads
+from bertwright.devices import tune_memory, use_threads
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.model.heads import BareModel
@@ -57,7 +57,7 @@ class Reader:
     @classmethod
     def load(cls, name: str | Path) -> "Reader":
         """Load a run (its best checkpoint), a checkpoint folder, or a model of the hub."""
-        keep_freed_memory()
+        tune_memory()
         use_threads(0)
         return cls(load_checkpoint(checkpoint_folder(name)))
 

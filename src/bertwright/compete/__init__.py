@@ -17,7 +17,7 @@ from bertwright.compete.search import searched
 from bertwright.compete.submission import form_of, write_submission
 from bertwright.config import CompeteRecipe, expand
 from bertwright.config.competing import LINEAR
-from bertwright.devices import keep_freed_memory, use_threads
+from bertwright.devices import tune_memory, use_threads
 from bertwright.errors import UserError
 from bertwright.recipe import dump_recipe, load_recipe
 from bertwright.run import Run, read_json, write_json, write_text
@@ -46,7 +46,7 @@ def compete(
         Interrupted: Ctrl-C or SIGTERM came; the training that went on was saved first.
     """
     folder = expand(recipe.run)
-    keep_freed_memory()
+    tune_memory()
     use_threads(0)
     with Run(folder).claimed():
         _remember(recipe, folder)
