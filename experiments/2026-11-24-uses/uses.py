@@ -5,7 +5,8 @@
 
 MINILM and E5 are folders of the checkpoints that the recipes name. Beside the peer both train the same windows with the
 same head (pooler), rates and epochs, evaluated at the end only; the peer in bfloat16, batches of like length. One JSON
-per cell in --folder, what is there is not run again; scores do not depend on what else runs, seconds do. Needs
+per cell in --folder, what is there is not run again; scores do not depend on what else runs, seconds do, and the peak of
+memory is that of the process (give one of --recipes for its own). Needs
 $BERTWRIGHT_DATA and the extra bench.
 """
 
@@ -78,12 +79,13 @@ def as_it_is(file: Path, checkpoint: str, run: Path) -> dict[str, Any]:
     from bertwright.config import FinetuneRecipe
     from bertwright.finetune import finetune
     from bertwright.recipe import load_recipe
+    from prepare_scaling import peak_megabytes
 
     recipe = load_recipe(FinetuneRecipe, file, [f"start.checkpoint={checkpoint}", f"run={run}"])
     result = finetune(recipe, resume=(run / "recipe.toml").exists())
     kept = ("seconds", "steps", "best_step", "examples", "overlaps", "num_windowed")
     metrics = {side: result[side]["metrics"] for side in ("development", "test") if side in result}
-    return {**{name: result[name] for name in kept}, "metrics": metrics}
+    return {**{name: result[name] for name in kept}, "peak_megabytes": peak_megabytes(), "metrics": metrics}
 
 
 if __name__ == "__main__":
