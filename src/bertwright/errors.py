@@ -1,6 +1,9 @@
 """The two ways a command ends early: a mistake that the user can mend, and an interruption."""
 
+import re
 from pathlib import Path
+
+HALF_A_PAIR = re.compile("[\\ud800-\\udfff]")
 
 
 class UserError(Exception):
@@ -39,3 +42,19 @@ class UserError(Exception):
 
 class Interrupted(Exception):  # noqa: N818  (it is no error: the work was saved)
     """The run was asked to stop (Ctrl-C, SIGTERM), and has saved its state first (exit code 130)."""
+
+
+def require_whole_characters(text: str, where: str, *, file: str | Path | None = None, line: int | None = None) -> None:
+    """See that a text holds no half of a surrogate pair: no library can encode one.
+
+    Raises:
+        UserError: it does.
+    """
+    if half := HALF_A_PAIR.search(text):
+        raise UserError(
+            f"{where} holds half a surrogate pair ({half[0]!a}), which is no character",
+            file=file,
+            line=line,
+            expected="whole characters",
+            advice="the text was cut inside a character, or was no UTF-8: mend it, or leave it out",
+        ) from None

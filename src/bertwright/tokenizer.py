@@ -25,7 +25,7 @@ from tokenizers import PreTokenizedString, normalizers
 from bertwright.alphabet import Alphabet
 from bertwright.config import TokenizerSettings
 from bertwright.edges import CHINESE, WITHIN, WORD, edges
-from bertwright.errors import UserError
+from bertwright.errors import require_whole_characters
 from bertwright.run import write_json, write_text
 from bertwright.tokenizer_folder import read_folder
 from bertwright.vocabulary import SPACE, SPECIAL_TOKENS, extend, learn
@@ -41,8 +41,6 @@ _WINDOW = 2**20
 
 _SPACES = re.compile(r"(?<=\S)(?=[ \t\n])")
 """Where every kind of tokenizer begins a new word (white space goes with what follows it, or is dropped)."""
-
-_HALF_A_PAIR = re.compile("[\\ud800-\\udfff]")
 
 _LOOK_AHEAD = 8
 """Characters after a word that its end may depend on, at most (in BPE_WORDS: three)."""
@@ -393,10 +391,5 @@ def _halves_refused(texts: Sequence[str]) -> Iterator[None]:
         yield
     except (TypeError, UnicodeEncodeError):  # what the libraries raise for it
         for text in texts:
-            if half := _HALF_A_PAIR.search(text):
-                raise UserError(
-                    f"{text[:40]!a} holds half a surrogate pair ({half[0]!a}), which is no character",
-                    expected="whole characters",
-                    advice="the text was cut inside a character, or was no UTF-8: mend it",
-                ) from None
+            require_whole_characters(text, f"{text[:40]!a}")
         raise

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bertwright.corpus.files import open_text
-from bertwright.errors import UserError
+from bertwright.errors import UserError, require_whole_characters
 
 _ID = re.compile(r'"id"\s*:\s*("(?:[^"\\]|\\.)*"|-?\d+)')
-_HALF_A_PAIR = re.compile("[\\ud800-\\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +120,7 @@ def _list(value: Any, key: str, where: str, path: Path, line: int | None = None)
 def _text(value: Any, key: str, where: str, path: Path, line: int | None = None) -> str:
     if not isinstance(value, dict) or not isinstance(value.get(key), str):
         _refuse(where, f"a text {key!r}", path, line)
-    if half := _HALF_A_PAIR.search(value[key]):
-        raise UserError(
-            f"{key!r} of {where} holds half a surrogate pair ({half[0]!a}), which is no character",
-            file=path,
-            line=line,
-            expected="whole characters",
-            advice="the text was cut inside a character: mend it",
-        )
+    require_whole_characters(value[key], f"{key!r} of {where}", file=path, line=line)
     return value[key]
 
 

@@ -6,7 +6,6 @@ takes them for quoting joins thousands of rows into one without a word.
 
 import csv
 import json
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from bertwright.config import CorpusSettings
 from bertwright.corpus.files import LONGEST, open_text, table_format
 from bertwright.corpus.record import Record
 from bertwright.corpus.sentences import segments_of
-from bertwright.errors import UserError
+from bertwright.errors import UserError, require_whole_characters
 
 _FORMATS = {
     ".csv": "csv",
@@ -27,7 +26,6 @@ _FORMATS = {
     ".ndjson": "jsonl",
     ".json": "jsonl",
 }
-_HALF_A_PAIR = re.compile("[\\ud800-\\udfff]")
 _COLUMNS_SHOWN, _NAME_SHOWN = 20, 40
 
 
@@ -256,10 +254,7 @@ def _as_text(line: str, name: str, value: Any) -> str:
 
 def _check_characters(path: Path, line: int, texts: dict[str, str]) -> None:
     for name, text in texts.items():
-        if _HALF_A_PAIR.search(name) or _HALF_A_PAIR.search(text):
-            found = f"column {name!a} holds half a surrogate pair (\\ud800 to \\udfff), which is no character"
-            advice = "the text was cut inside a character, or damaged: mend or remove the line"
-            raise UserError(found, file=path, line=line, expected="whole characters", advice=advice)
+        require_whole_characters(name + text, f"column {name!a}", file=path, line=line)
         if "\0" in text:
             advice = "remove \\u0000 from the line"
             raise UserError(f"column {name!r} holds a NUL", file=path, line=line, expected="text", advice=advice)

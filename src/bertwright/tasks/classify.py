@@ -127,9 +127,10 @@ class Classify(Task):
         """See that all labels are known."""
         if self.settings.label_kind == "number":
             return
+        known = set(self.labels)
         for example in examples:
             for label in example.label if self.settings.label_kind == "classes" else (example.label,):
-                if label not in self.labels:
+                if label not in known:
                     raise unknown_label(label, self.labels, example)
 
     def windows(
@@ -137,8 +138,7 @@ class Classify(Task):
     ) -> list[Window]:
         """A window for each example; of longer texts several, next to each other, each with the example's label."""
         encoded = [tokenizer.encode_batch([example.texts[n] for example in examples]) for n in range(self.num_texts)]
-        number = {label: index for index, label in enumerate(self.labels)}
-        found = []
+        number, found = self.numbers, []
         for index, example in enumerate(examples):
             target = self._target(example, number)
             pieces = self.pieces(tuple(ids[index] for ids in encoded), length - special.framing(self.num_texts))
@@ -202,7 +202,8 @@ class Classify(Task):
         """Of the classes of texts."""
         if self.settings.label_kind != "class":
             return None
-        return np.bincount([self.labels.index(each.label) for each in examples], minlength=len(self.labels))
+        number = self.numbers
+        return np.bincount([number[each.label] for each in examples], minlength=len(self.labels))
 
     def count(self, rows: Rows) -> int:
         """The number of sequences."""
@@ -279,7 +280,8 @@ class Classify(Task):
                 for n in order[:MOST_WRONG]
             ]
             return {**found, "metrics": metrics, "most_wrong": wrong}
-        truth, chosen = np.array([self.labels.index(example.label) for example in examples]), given.argmax(axis=1)
+        number = self.numbers
+        truth, chosen = np.array([number[example.label] for example in examples]), given.argmax(axis=1)
         right = given[np.arange(len(truth)), truth]
         order = [n for n in np.argsort(right, kind="stable") if chosen[n] != truth[n]]
         return {

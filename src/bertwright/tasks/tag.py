@@ -110,10 +110,10 @@ class Tag(Task):
 
     def check(self, examples: Sequence[Example]) -> None:
         """See that all labels are known, and tell of sequences that are not valid."""
-        odd = []
+        odd, known = [], set(self.labels)
         for example in examples:
             for label in example.label:
-                if label not in self.labels:
+                if label not in known:
                     raise unknown_label(label, self.labels, example)
             if self.scheme and list(example.label) != repaired(example.label, self.scheme):
                 odd.append(f"{example.file}:{example.line}")
@@ -128,7 +128,7 @@ class Tag(Task):
     ) -> list[Window]:
         """Whole words in windows; of longer sentences several, overlapping, each word asked in one of them."""
         room = length - special.framing(1)
-        number = {label: index for index, label in enumerate(self.labels)}
+        number = self.numbers
         pieces_of = _Pieces(tokenizer, examples, room)
         if pieces_of.cut:
             self.notices.append(
@@ -171,7 +171,7 @@ class Tag(Task):
 
     def class_counts(self, examples: Sequence[Example]) -> np.ndarray:
         """Of the labels of words."""
-        number = {label: index for index, label in enumerate(self.labels)}
+        number = self.numbers
         wanted = [self._wanted(example, number) for example in examples if isinstance(example, Sentence)]
         return np.bincount(np.concatenate(wanted), minlength=len(self.labels))
 
@@ -215,7 +215,7 @@ class Tag(Task):
 
     def scores(self, examples: Sequence[Example], answers: list[Any]) -> dict[str, Any]:
         """Entity F1 where the labels mark entities; the accuracy of words, and the sentences that are most wrong."""
-        number = {label: index for index, label in enumerate(self.labels)}
+        number = self.numbers
         given = np.array([number[label] for answer in answers for label in answer.labels])
         truth = np.concatenate([self._wanted(example, number) for example in examples if isinstance(example, Sentence)])
         metrics: dict[str, float] = {}

@@ -96,6 +96,11 @@ class Task(ABC):
         self.tricks = TricksSettings()
         self.class_weights: Tensor | None = None
 
+    @property
+    def numbers(self) -> dict[str, int]:
+        """Of the classes, by their names."""
+        return {label: number for number, label in enumerate(self.labels)}
+
     @abstractmethod
     def read(self, path: Path, *, labelled: bool = True) -> Iterator[Example]:
         """Read examples in a stream.
