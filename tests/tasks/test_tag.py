@@ -309,6 +309,22 @@ def test_bytes_keep_the_spaces_of_the_text(tokenizers: dict[str, Tokenizer]) -> 
     assert tokenizers["bpe"].decode(window.segments[0]) == " We're in the 公园散步!"
 
 
+@pytest.mark.data
+def test_unigram_pieces_are_those_of_running_text(checkpoints: Path) -> None:
+    """A word within Chinese text, or a part of an English one, has no mark of a space before it."""
+    tokenizer = Tokenizer.load(checkpoints / "multilingual-e5-small")
+    for words, joined in (
+        (("我", "爱", "北京", "。"), (False, True, True, True)),
+        (("I", "saw", "John", "'", "s", "saw", "."), (False, False, False, True, True, False, True)),
+    ):
+        text = "".join(word if close else f" {word}" for word, close in zip(words, joined, strict=True)).strip()
+        special = SpecialTokens.of(tokenizer)
+        (window,) = Tag(ReadingSettings(), LABELS, {"scheme": None}).windows(
+            tokenizer, special, [sentence(*words, joined=joined)], 64
+        )
+        assert tokenizer.tokens(window.segments[0]) == tokenizer.tokens(tokenizer.encode(text))
+
+
 def test_chinese_words_stand_together_where_the_file_does_not_tell(tmp_path: Path) -> None:
     task = Tag(ReadingSettings(), LABELS, {"scheme": "BIO"})
     tagged = [(word, "O") for word in ["去", "公园", "。", "BERT", "很", "好"]]

@@ -28,6 +28,9 @@ from bertwright.tasks.task import MOST_WRONG, Example, Task, Window, of_examples
 from bertwright.tokenizer import Tokenizer
 from bertwright.vocabulary import SPACE
 
+BEFORE = "。"
+"""A sign that words follow without a space, and that is in no longer token with them."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sentence(Example):
@@ -284,15 +287,30 @@ class _Pieces:
         unknown = np.array([tokenizer.unk_id], dtype=np.int32)
         self._ids: dict[tuple[str, bool], np.ndarray] = {}
         self.cut = 0
+        within = _within(tokenizer, [word for word, joined in forms if joined]) if tokenizer.kind == "unigram" else {}
         for form, pieces in zip(forms, ids, strict=True):
-            # unigram: a sign for the space that is a token by itself would be asked in the place of the word
-            signed = tokenizer.kind == "unigram" and tokenizer.tokens(pieces[:1]) == [SPACE]
-            kept = pieces[1:] if signed else pieces
+            kept = within.get(form[0], pieces) if form[1] else pieces
+            if tokenizer.kind == "unigram" and tokenizer.tokens(kept[:1]) == [SPACE]:
+                kept = kept[1:]  # the sign of the space, a token by itself, would be asked in the place of the word
             self.cut += len(kept) > room
             self._ids[form] = kept[:room] if len(kept) else unknown
 
     def __call__(self, word: str, joined: bool) -> np.ndarray:
         return self._ids[word, joined]
+
+
+def _within(tokenizer: Tokenizer, words: Sequence[str]) -> dict[str, np.ndarray]:
+    """The tokens of words that have no space before them, of a unigram tokenizer: it marks spaces, and begins of texts.
+
+    They are those that a word has behind a sign; words of which a token reaches into the sign are left out.
+    """
+    found = {}
+    encoded = tokenizer.encode_batch_with_offsets([BEFORE + word for word in words])
+    for word, (ids, places) in zip(words, encoded, strict=True):
+        behind = places[:, 0] >= len(BEFORE)
+        if behind.any() and (behind | (places[:, 1] <= len(BEFORE))).all():
+            found[word] = ids[behind]
+    return found
 
 
 def _parts(sizes: np.ndarray, room: int) -> list[tuple[int, int, int, int]]:
