@@ -147,7 +147,7 @@ def test_names_of_the_hub_in_paths_of_windows(monkeypatch: pytest.MonkeyPatch) -
     asked = []
     monkeypatch.setattr(download, "_download", lambda name: asked.append(name) or Path("downloaded"))
     monkeypatch.setattr(download, "Path", PureWindowsPathWithNothing)
-    assert checkpoint_folder(PureWindowsPathWithNothing("team") / "reviews") == Path("downloaded")
+    assert checkpoint_folder(str(PureWindowsPathWithNothing("team") / "reviews")) == Path("downloaded")
     assert asked == ["team/reviews"]
 
 

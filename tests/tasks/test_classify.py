@@ -170,8 +170,8 @@ def test_what_differs_in_more_is_not_the_same(one: str, other: str) -> None:
 @pytest.mark.data
 def test_overlaps_of_real_data(data: Path) -> None:
     """Eleven of MRPC's test pairs occur in its training part, one of them spaced in another way."""
-    settings = {"text_column": "#1 String", "second_column": "#2 String", "label_column": "Quality"}
-    task = TASKS["pair"](ReadingSettings(**settings))
+    columns = {"text_column": "#1 String", "second_column": "#2 String", "label_column": "Quality"}
+    task = TASKS["pair"](ReadingSettings.model_validate(columns))
     train, test = (read_all(task, data / "pair" / f"mrpc_{side}.txt") for side in ("train", "test"))
     known = {task.key(example) for example in train}
     assert sum(task.key(example) in known for example in test) == 11
