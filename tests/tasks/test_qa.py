@@ -288,6 +288,32 @@ def test_answers_come_out_as_they_stand_in_the_passage(tokenizers: dict[str, Tok
         assert (told["answer"], told["begin"], told["end"]) == (answer, begin, begin + len(answer))
 
 
+WITHIN_RUNS = [
+    ("서울", "수도는 서울은 아니고 서울이다.", "서울"),
+    ("カタカナ", "これはカタカナです。", "カタカナ"),
+    ("東京", "日本の首都は東京です", "東京"),
+    ("２３", "番号は１２３４です", "１２３４"),
+    ("北京", "我去过北京两次。", "北京"),
+    ("👍🏽", "很好👍🏽👍🏽！", "👍🏽"),
+]
+"""An answer, a passage that holds it without a space before or after it, and the most that may come with it where the
+tokens of a real vocabulary reach across its edges."""
+
+
+@pytest.mark.data
+@pytest.mark.parametrize(("answer", "context", "most"), WITHIN_RUNS)
+def test_answers_within_runs_by_a_real_tokenizer(checkpoints: Path, answer: str, context: str, most: str) -> None:
+    tokenizer = Tokenizer.load(checkpoints / "multilingual-e5-small")
+    task, begin = task_of(), context.index(answer)
+    example = asked(context, (answer, begin))
+    windows = windows_of(task, tokenizer, [example], 128)
+    (found,) = task.answers([example], windows, perfect(windows))
+    told = task.told(example, found)
+    assert context[told["begin"] : told["end"]] == told["answer"]
+    assert answer in told["answer"]
+    assert told["answer"] in (answer, most), tokenizer.tokens(tokenizer.encode(context))
+
+
 PIECES = (
     *ODD_ANSWERS.values(),
     *(
