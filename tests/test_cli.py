@@ -171,7 +171,7 @@ def test_json_comes_after_the_answers(trained: Path) -> None:
     words = ("predict", trained / "finetuned", "--input", "-", "--output", "-", "--json")
     *rows, last = (json.loads(line) for line in call(*words, stdin="很好\n很差\n".encode()).out.splitlines())
     assert [row["text"] for row in rows] == ["很好", "很差"]
-    assert last == {"examples": 2, "windowed": 0, "output": "-"}
+    assert last == {"examples": 2, "windowed": 0, "notices": [], "output": "-"}
 
 
 def test_a_mistake_prints_no_json(tmp_path: Path) -> None:

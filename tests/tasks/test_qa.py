@@ -236,6 +236,15 @@ def test_questions_too_long_are_told_and_cut(tokenizers: dict[str, Tokenizer]) -
         assert notice.startswith(f"2 questions have more than {limit} tokens")
 
 
+def test_answers_longer_than_windows_share_are_told(tokenizers: dict[str, Tokenizer]) -> None:
+    """They are whole in no window, and cannot be learnt."""
+    context = "今天天气很好，我们去公园散步。" * 10
+    task, examples = task_of(), [asked(context, (context[20:100], 20)), asked(context, (context[20:24], 20))]
+    windows = windows_of(task, tokenizers["wordpiece"], examples, 64)
+    assert task.notices == ["1 answers are whole in no window of 64 tokens, and cannot be learnt"]
+    assert {window.example for window in task.trained_on(windows)} == {1}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_window_is_longer_than_asked(tokenizers: dict[str, Tokenizer], kind: str) -> None:
     tokenizer, context = tokenizers[kind], " ".join(SENTENCES)

@@ -300,6 +300,15 @@ def test_a_label_is_asked_at_the_beginning_of_its_word(tokenizers: dict[str, Tok
     assert known >= (4 if kind == "symbols" else 11)
 
 
+def test_a_word_longer_than_a_window_is_told(tokenizers: dict[str, Tokenizer]) -> None:
+    """Its beginning is read, and the other words as they are."""
+    task, tokenizer = Tag(ReadingSettings(), LABELS, {"scheme": None}), tokenizers["characters"]
+    example = sentence("今", "我" * 40, "公")
+    windows = task.windows(tokenizer, SpecialTokens.of(tokenizer), [example], 24)
+    assert task.notices == ["1 words have more than 22 tokens; what stands after them is not read"]
+    assert np.concatenate([window.places for window in windows if window.places is not None]).tolist() == [0, 1, 2]
+
+
 def test_bytes_keep_the_spaces_of_the_text(tokenizers: dict[str, Tokenizer]) -> None:
     """A model of bytes sees what it saw in pre-training: spaces where they stand, and none where there are none."""
     words, joined = ("We", "'re", "in", "the", "公园", "散步", "!"), (False, True, False, False, False, True, True)
