@@ -180,7 +180,7 @@ def load_checkpoint(folder: str | Path, *, weights: bool = True) -> Checkpoint:
 
 
 def _check_encoder(folder: Path, config: ModelConfig, weights: Mapping[str, Tensor], unknown: list[str]) -> None:
-    """See that the encoder's weights are there: what lacks is drawn anew without a word otherwise."""
+    """See that the encoder's weights are there: a part that lacks would be drawn anew without a word."""
     with torch.device("meta"):
         names = [f"encoder.{name}" for name, _ in Encoder(config).named_parameters()]
     if missing := [name for name in names if name not in weights]:
