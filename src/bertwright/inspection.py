@@ -5,7 +5,7 @@ from typing import Any
 
 from bertwright.errors import UserError
 from bertwright.run import read_json, read_log
-from bertwright.store import Store
+from bertwright.store import META, Store
 
 
 def inspect(path: str | Path, *, verify: bool = False) -> dict[str, Any]:
@@ -22,13 +22,13 @@ def inspect(path: str | Path, *, verify: bool = False) -> dict[str, Any]:
     folder = Path(path)
     if (folder / "recipe.toml").exists():
         return _run(folder, verify=verify)
-    if (folder / "meta.json").exists():
+    if (folder / META).exists():
         return _store(folder, verify=verify)
     if (folder / "config.json").exists():
         return _checkpoint(folder, verify=verify)
     raise UserError(
         "this is no store, checkpoint or run" if folder.exists() else "there is nothing here",
-        expected="a folder with meta.json, config.json or recipe.toml",
+        expected=f"a folder with {META}, config.json or recipe.toml",
         advice="check the path",
         file=folder,
     )

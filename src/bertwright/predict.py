@@ -120,8 +120,8 @@ def predict(run: str | Path, source: str, target: str, **reading: Any) -> dict[s
     predictor = Predictor.load(run, reading)
     if has_bfloat16() and isinstance(predictor.model, EncoderModel):
         cast_weights(predictor.model, torch.bfloat16)
-    examples = _lines(predictor.task) if source == "-" else predictor.task.read(Path(source), labelled=False)
     task, count = predictor.task, 0
+    examples = _lines(task) if source == "-" else task.read(Path(source), labelled=False)
     with answers_in(target, task) as write:
         while chunk := list(islice(examples, CHUNK)):
             for example, answer in zip(chunk, predictor.answers(chunk), strict=True):
