@@ -1,12 +1,13 @@
 """Scores of the ten recipes, and of four of them beside the Trainer of transformers, three seeds each.
 
-    python experiments/2026-11-24-uses/uses.py --english MINILM --multilingual E5           every recipe, as it is
+    python experiments/2026-11-24-uses/uses.py --english MINILM --multilingual E5           every recipe
     python experiments/2026-11-24-uses/uses.py --english MINILM --multilingual E5 --beside  four, three seeds, the peer
 
-MINILM and E5 are folders of the checkpoints that the recipes name. Beside the peer both train the same windows with the
-same head (pooler), rates and epochs, evaluated at the end only; the peer in bfloat16, batches of like length. One JSON
-per cell in --folder, what is there is not run again; scores do not depend on what else runs, seconds do, and the peak
-of memory is that of the process (give one of --recipes for its own). Needs $BERTWRIGHT_DATA and the extra bench.
+MINILM and E5 are folders of the checkpoints that the recipes name. Recipes run as they are, but for those that would
+take hours on one core (SMALLER): their cells say so. Beside the peer both train the same windows with the same head
+(pooler), rates and epochs, evaluated at the end only; the peer in bfloat16, batches of like length. One JSON per cell
+in --folder, what is there is not run again; scores do not depend on what else runs, seconds do, and the peak of memory
+is that of the process (give one of --recipes for its own). Needs $BERTWRIGHT_DATA and the extra bench.
 """
 
 import argparse
@@ -18,6 +19,13 @@ from typing import Any
 
 PROJECT = Path(__file__).parents[2]
 sys.path.insert(0, str(PROJECT / "benchmarks"))
+
+SMALLER = {
+    "classify-chnsenticorp": ["data.train_examples=4000"],
+    "pair-ocnli": ["train.epochs=2"],
+    "qa-drcd": ["train.epochs=1", "data.train_examples=1500"],
+}
+"""Recipes that are measured with less than they say, and how."""
 
 BESIDE = {
     "classify-sst2": ["train.epochs=1"],
@@ -65,7 +73,7 @@ def cell(given: argparse.Namespace, name: str, engine: str, seed: int | None) ->
     file = PROJECT / "recipes" / f"{name}.toml"
     checkpoint = given.multilingual if "multilingual" in file.read_text(encoding="utf-8") else given.english
     if seed is None:
-        result = as_it_is(file, checkpoint, given.folder / "runs" / name)
+        result = as_it_is(file, checkpoint, given.folder / "runs" / name, SMALLER.get(name, []))
     else:
         recipe = read_recipe(file, checkpoint, *BESIDE[name], f"train.seed={seed}")
         result = train_ours(recipe) if engine == "ours" else train_peer(recipe, best=True)
@@ -73,18 +81,19 @@ def cell(given: argparse.Namespace, name: str, engine: str, seed: int | None) ->
     return result
 
 
-def as_it_is(file: Path, checkpoint: str, run: Path) -> dict[str, Any]:
-    """A recipe with its own settings; the run stays, to be looked at."""
+def as_it_is(file: Path, checkpoint: str, run: Path, smaller: list[str]) -> dict[str, Any]:
+    """A recipe with its own settings, but for what is made smaller; the run stays, to be looked at."""
     from bertwright.config import FinetuneRecipe
     from bertwright.finetune import finetune
     from bertwright.recipe import load_recipe
     from prepare_scaling import peak_megabytes
 
-    recipe = load_recipe(FinetuneRecipe, file, [f"start.checkpoint={checkpoint}", f"run={run}"])
+    recipe = load_recipe(FinetuneRecipe, file, [f"start.checkpoint={checkpoint}", f"run={run}", *smaller])
     result = finetune(recipe, resume=(run / "recipe.toml").exists())
     kept = ("seconds", "steps", "best_step", "examples", "overlaps", "num_windowed")
     metrics = {side: result[side]["metrics"] for side in ("development", "test") if side in result}
-    return {**{name: result[name] for name in kept}, "peak_megabytes": peak_megabytes(), "metrics": metrics}
+    measured = {"smaller": smaller, "peak_megabytes": peak_megabytes(), "metrics": metrics}
+    return {**{name: result[name] for name in kept}, **measured}
 
 
 if __name__ == "__main__":
