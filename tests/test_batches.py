@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bertwright.batches import IGNORED, SpecialTokens, pack, with_labels
+from bertwright.batches import IGNORED, SpecialTokens, fitting_length, pack, with_labels
 
 SPECIAL = SpecialTokens(pad=0, cls=2, sep=3, mask=4, ordinary=np.arange(5, 100))
 
@@ -71,3 +71,14 @@ def test_tensors_of_a_batch() -> None:
     batch = with_labels(rows, rows.input_ids, labels).batch()
     assert batch.masked_positions.tolist() == [2]
     assert batch.labels.tolist() == [42]
+
+
+def test_rows_are_as_long_as_leaves_the_fewest_places_empty() -> None:
+    """Three sequences of 20 fill a row of 64 better than three of 24; long ones take what is allowed."""
+    assert fitting_length(np.array([20, 20, 20]), 128) == 64
+    assert fitting_length(np.array([16, 16, 16, 16]), 128) == 16  # as good as a row of 64, with less attention
+    assert fitting_length(np.array([128, 3]), 128) == 128
+    assert fitting_length(np.array([97, 30]), 100) == 100
+    sizes = np.random.default_rng(1).integers(3, 60, 16)
+    shared = pack(sequences(*(sizes - 2)), SPECIAL, length=fitting_length(sizes, 128))
+    assert shared.input_ids.size <= pack(sequences(*(sizes - 2)), SPECIAL, length=128).input_ids.size

@@ -216,6 +216,18 @@ def framed_size(segments: Segments, special: SpecialTokens) -> int:
     return sum(map(len, segments)) + special.framing(len(segments))
 
 
+def fitting_length(sizes: np.ndarray, longest: int) -> int:
+    """The length of rows, at most `longest`, in which sequences of these sizes leave the fewest places empty.
+
+    A few short sequences fill no long rows. Of lengths that are equally good the shortest is taken: its attention is
+    the smallest.
+    """
+    step = max(8, longest // 16)
+    lengths = [*range(-(-int(sizes.max()) // step) * step, longest, step), longest]
+    places = [(int(_best_fit(sizes, length)[0].max()) + 1) * length for length in lengths]
+    return lengths[places.index(min(places))]
+
+
 def _best_fit(sizes: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Row and column of each sequence: longest first, into the fullest row that still has room."""
     rows = np.zeros(len(sizes), dtype=np.int64)

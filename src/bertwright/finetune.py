@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from bertwright.adversarial import adversary
-from bertwright.batches import Rows, SpecialTokens
+from bertwright.batches import Rows, SpecialTokens, fitting_length, framed_size
 from bertwright.checkpoint import Checkpoint, Description, load_checkpoint, load_weights, save_checkpoint
 from bertwright.config import ExamplesSettings, FinetuneRecipe, expand
 from bertwright.corpus import held_out_hash
@@ -202,12 +202,14 @@ class Examples:
         return vocabulary
 
     def rows(self, number: int) -> Rows:
-        """Rows of global batch `number`."""
+        """Rows of global batch `number`, as long as suits them, at most train.length."""
         epoch, batch = divmod(number, self.batches_per_epoch)
         places = np.arange(batch * self.size, (batch + 1) * self.size)
         samples = permute(places, len(self.windows["train"]), self.recipe.train.seed, epoch)
         chosen = [self.windows["train"][sample] for sample in samples]
-        return lay_out(chosen, self.special, length=self.recipe.train.length, samples=samples)
+        sizes = np.array([framed_size(window.segments, self.special) for window in chosen])
+        length = fitting_length(sizes, self.recipe.train.length)
+        return lay_out(chosen, self.special, length=length, samples=samples)
 
     def score(self, forward: Forward, side: str, device: torch.device, *, settle: bool = False) -> dict[str, Any]:
         """Scores of the development or test examples; with `settle`, what they are to choose is chosen first."""
@@ -279,9 +281,8 @@ def parted(
     """The examples of each side, and how many of the development and of the test examples stand in training, too.
 
     Without a development side, some of the training examples become one. Of the others no more are kept than the
-    settings say. Examples that stand in training, too, flatter
-    the scores, and are dropped, unless the settings keep them. A test example must not stand among those that choose
-    the checkpoint, either.
+    settings say. Examples that stand in training, too, flatter the scores, and are dropped, unless the settings keep
+    them. A test example must not stand among those that choose the checkpoint, either.
 
     Raises:
         UserError: nothing is left of a side.

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from bertwright.config import ModelConfig
-from bertwright.model.layers import ATTENTION, Asked, BertLayer, ModernLayer, Rotation, norm, rotation
+from bertwright.model.layers import ATTENTION, Asked, BertLayer, Dropout, ModernLayer, Rotation, norm, rotation
 
 Views = dict[bool, tuple[Tensor, Rotation | None]]
 """What a layer sees, [B, 1, L, L], and how it turns positions: without and with local attention."""
@@ -34,7 +34,7 @@ class Encoder(nn.Module):
         self.position_embedding = None if modern else nn.Embedding(config.max_length, config.width)
         self.segment_embedding = None if modern else nn.Embedding(config.segment_types, config.width)
         self.embedding_norm = norm(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         numbers = range(config.layers)
         self.layers = nn.ModuleList(
             [ModernLayer(config, first=number == 0) if modern else BertLayer(config) for number in numbers]

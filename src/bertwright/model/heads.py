@@ -6,7 +6,7 @@ from torch.nn import functional
 
 from bertwright.config import ModelConfig
 from bertwright.model.encoder import Encoder, initialize
-from bertwright.model.layers import norm
+from bertwright.model.layers import Dropout, norm
 
 
 class Transform(nn.Module):
@@ -151,7 +151,7 @@ class ClassificationModel(EncoderModel):
         modern = config.layout == "modernbert"
         self.pooler = Pooler(config) if pooling == "cls" and not modern else None
         self.transform = Transform(config) if modern else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.classifier = nn.Linear(config.width, num_classes)
         initialize(self, config.initial_deviation)
 
@@ -195,7 +195,7 @@ class TokenModel(EncoderModel):
         super().__init__()
         self.encoder = Encoder(config)
         self.transform = Transform(config) if config.layout == "modernbert" else None
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         self.classifier = nn.Linear(config.width, num_scores)
         initialize(self, config.initial_deviation)
 

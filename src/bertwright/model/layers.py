@@ -20,7 +20,36 @@ Rotation = tuple[Tensor, Tensor]
 """Of each position and channel: cosine of its angle, and sine, negative in the first half; [B, 1, L, D/H] each."""
 
 
-def explicit_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dropout: float) -> Tensor:
+def dropout(values: Tensor, share: float) -> Tensor:
+    """Values of which a share is 0, the others larger in turn (Srivastava et al. 2014); the mean stays.
+
+    torch draws a random number of 32 bits for each value, one after the other. 16 bits are enough, so on CPUs one draw
+    of 64 bits serves four values; the share is met within 1 / 131,072.
+    """
+    if share == 0.0:
+        return values
+    if values.device.type != "cpu":
+        return functional.dropout(values, share)
+    steps = 1 << 16
+    dropped = min(round(share * steps), steps - 1)
+    bits = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None).view(torch.int16)
+    kept = (bits[: values.numel()] >= dropped - steps // 2).view(values.shape)
+    return values * kept.to(values.dtype).mul_(steps / (steps - dropped))
+
+
+class Dropout(nn.Module):
+    """`dropout`, in training only."""
+
+    def __init__(self, share: float) -> None:
+        super().__init__()
+        self.share = share
+
+    def forward(self, values: Tensor) -> Tensor:
+        """Any shape."""
+        return dropout(values, self.share) if self.training else values
+
+
+def explicit_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, share: float) -> Tensor:
     """Attention as two batched matrix products: on CPUs faster than the fused kernel up to some hundred tokens.
 
     Args:
@@ -28,13 +57,13 @@ def explicit_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, 
         key: see query.
         value: see query.
         bias: [B, 1, L, L], added to the scores: 0 where a token may look, minus infinity elsewhere.
-        dropout: share of the attention weights that is dropped.
+        share: of the attention weights, that is dropped.
 
     Returns:
         [B, H, L, D/H].
     """
     weights = _scores(query, key, bias).softmax(dim=-1)
-    return functional.dropout(weights, dropout, training=dropout > 0) @ value
+    return dropout(weights, share) @ value
 
 
 def _scores(query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
@@ -42,9 +71,9 @@ def _scores(query: Tensor, key: Tensor, bias: Tensor) -> Tensor:
     return (query / math.sqrt(query.shape[-1])) @ key.transpose(-1, -2) + bias
 
 
-def sdpa_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, dropout: float) -> Tensor:
+def sdpa_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor, share: float) -> Tensor:
     """Attention by torch's fused kernel; arguments and result as in `explicit_attention`."""
-    return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=dropout)
+    return functional.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=share)
 
 
 ATTENTION: dict[str, AttentionFunction] = {"explicit": explicit_attention, "sdpa": sdpa_attention}
@@ -130,16 +159,16 @@ class Attention(nn.Module):
         self, hidden: Tensor, bias: Tensor, attend: AttentionFunction, by: Rotation | None, asked: Asked | None = None
     ) -> Tensor:
         """Hidden states [B, L, D], bias [B, 1, L, L], rotation or None -> [B, L, D], or of the asked tokens [N, D]."""
-        dropout = self.dropout if self.training else 0.0
+        share = self.dropout if self.training else 0.0
         if asked is None:
             query, key, value = self._projected(hidden, by, (self.query, self.key, self.value))
-            return self.output(attend(query, key, value, bias, dropout).transpose(1, 2).flatten(2))
+            return self.output(attend(query, key, value, bias, share).transpose(1, 2).flatten(2))
         key, value = self._projected(hidden, by, (self.key, self.value))
         query = self.query(asked.pick(hidden))[asked.sources]  # [B, M, D]
         query = query.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, M, D/H]
         if by is not None:
             query = rotate(query, (asked.side_by_side(by[0]), asked.side_by_side(by[1])))
-        mixed = attend(query, key, value, asked.side_by_side(bias), dropout)
+        mixed = attend(query, key, value, asked.side_by_side(bias), share)
         return self.output(mixed.transpose(1, 2).flatten(2).flatten(0, 1)[asked.places])
 
     def weights(self, hidden: Tensor, bias: Tensor, by: Rotation | None) -> Tensor:
@@ -171,7 +200,7 @@ class BertLayer(nn.Module):
         self.inner = nn.Linear(config.width, config.inner_width)
         self.outer = nn.Linear(config.inner_width, config.width)
         self.output_norm = norm(config)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self, hidden: Tensor, bias: Tensor, attend: AttentionFunction, by: Rotation | None, asked: Asked | None = None
@@ -195,7 +224,7 @@ class ModernLayer(nn.Module):
         self.inner_norm = norm(config)
         self.inner = nn.Linear(config.width, 2 * config.inner_width, bias=False)
         self.outer = nn.Linear(config.inner_width, config.width, bias=False)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(
         self, hidden: Tensor, bias: Tensor, attend: AttentionFunction, by: Rotation | None, asked: Asked | None = None
