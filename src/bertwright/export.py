@@ -37,6 +37,7 @@ class Exported(nn.Module):
         super().__init__()
         self.model = model
         model.encoder.attention_path = "explicit"
+        model.encoder.skips_padding = False  # a graph has no choices
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor) -> Tensor:
         """Each [B, L]; the mask is 1 for tokens and 0 for padding, which stands at the end."""

@@ -7,7 +7,7 @@ import torch
 
 from bertwright.config import ModelConfig
 from bertwright.model.encoder import Encoder, initialize
-from bertwright.model.layers import Asked
+from bertwright.model.layers import Asked, Places
 
 SHAPE: dict[str, Any] = {"layers": 3, "width": 32, "heads": 4, "inner_width": 48, "max_length": 40}
 CASES: dict[str, dict[str, Any]] = {
@@ -79,7 +79,25 @@ def test_after_fewer_layers(case: str, depth: int) -> None:
     torch.testing.assert_close(
         model(*inputs, asked=asked, depth=depth), whole.flatten(0, 1)[asked], atol=1e-5, rtol=1e-5
     )
-    torch.testing.assert_close(list(model.states(*inputs))[depth], whole)
+    real = inputs[-1] > 0
+    torch.testing.assert_close(list(model.states(*inputs))[depth][real], whole[real])
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_padding_is_left_out_without_a_trace(case: str) -> None:
+    """Vectors of tokens and gradients are the same; the places of padding hold 0 then."""
+    model, inputs = encoder(case, "explicit"), packed()
+    real = inputs[-1] > 0
+    found = []
+    for skips in (True, False):
+        model.skips_padding = skips
+        model.zero_grad()
+        vectors = model(*inputs)
+        assert skips == (not vectors[~real].any())
+        (vectors[real] * torch.linspace(-1, 1, 32)).sum().backward()
+        gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+        found.append((vectors[real], gradients))
+    torch.testing.assert_close(*found, atol=1e-5, rtol=1e-4)
 
 
 def test_only_the_last_layer_is_narrow() -> None:
@@ -88,11 +106,12 @@ def test_only_the_last_layer_is_narrow() -> None:
     for layer in model.layers:
         layer.inner.register_forward_hook(lambda _module, given, _out: seen.append(tuple(given[0].shape)))  # pyright: ignore
     model(*inputs, asked=asked)
-    assert seen == [(4, 20, 32), (4, 20, 32), (12, 32)]
+    assert seen == [(62, 32), (62, 32), (12, 32)]  # padding, 18 of 80 places, is not computed at all
 
 
 def test_the_asked_stand_side_by_side() -> None:
-    found = Asked.of(torch.tensor([7, 2, 5, 1]), rows=3, length=4)
+    found = Asked.of(torch.tensor([7, 2, 5, 1]), Places(3, 4, torch.tensor([0, 1, 2, 4, 5, 6, 7])))
+    assert found.numbers.tolist() == [6, 2, 4, 1]
     assert found.sources.shape == (3, 2)
     flat = found.positions[found.sources].flatten()
     assert flat[found.places].tolist() == [7, 2, 5, 1]

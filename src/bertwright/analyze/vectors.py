@@ -130,8 +130,8 @@ class Reader:
 
         def keep(module: nn.Module, given: tuple[Any, ...]) -> None:
             assert isinstance(module, Attention)
-            hidden, bias, _, by, _ = given
-            weights.append(module.weights(hidden, bias, by)[0].numpy())
+            hidden, view, *_ = given
+            weights.append(module.weights(hidden, view)[0].numpy())
 
         attentions = [module for module in self.model.modules() if isinstance(module, Attention)]
         handles = [module.register_forward_pre_hook(keep) for module in attentions]

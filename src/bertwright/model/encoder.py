@@ -10,10 +10,24 @@ import torch
 from torch import Tensor, nn
 
 from bertwright.config import ModelConfig
-from bertwright.model.layers import ATTENTION, Asked, BertLayer, Dropout, ModernLayer, Rotation, norm, rotation
+from bertwright.model.layers import (
+    ATTENTION,
+    Asked,
+    BertLayer,
+    Dropout,
+    ModernLayer,
+    Places,
+    Rotation,
+    View,
+    norm,
+    rotation,
+)
 
-Views = dict[bool, tuple[Tensor, Rotation | None]]
-"""What a layer sees, [B, 1, L, L], and how it turns positions: without and with local attention."""
+PADDING = 0.05
+"""Share of padding up to which it is computed like tokens: leaving it out would take as long."""
+
+Views = dict[bool, View]
+"""What layers without (False) and with (True) local attention see."""
 
 
 class Encoder(nn.Module):
@@ -29,6 +43,8 @@ class Encoder(nn.Module):
         self.config = config
         self.attention_path = "sdpa"
         """Which function of layers.ATTENTION computes the attention; the results are the same."""
+        self.skips_padding = True
+        """Whether padding is left out where there is much of it; the vectors of tokens are the same."""
         modern = config.layout == "modernbert"
         self.token_embedding = nn.Embedding(config.vocabulary_size, config.width)
         self.position_embedding = None if modern else nn.Embedding(config.max_length, config.width)
@@ -59,21 +75,23 @@ class Encoder(nn.Module):
             position_ids: [B, L], counted from 0 within each sequence.
             sequence_ids: [B, L], equal for the tokens of one sequence, 0 for padding; a token sees only tokens with
                 the same number, so several sequences can share a row.
-            asked: [N], positions in the flattened batch, in any order; the last layer computes only these. None: all.
+            asked: [N], positions of tokens in the flattened batch, in any order; the last layer computes only these.
+                None: all.
             depth: layers to go through; 0 gives the embeddings, None goes through all.
 
         Returns:
             [B, L, D], or [N, D] where positions are asked.
         """
-        hidden = self._embedded(input_ids, segment_ids, position_ids)
-        views = self._views(position_ids, sequence_ids, hidden.dtype)
+        places = self._places(sequence_ids)
+        hidden = self._embedded(*map(places.gather, (input_ids, segment_ids, position_ids)))
+        views = self._views(position_ids, sequence_ids, places, hidden.dtype)
         last = self.config.layers if depth is None else depth
-        chosen = None if asked is None or not len(asked) else Asked.of(asked, *input_ids.shape)
+        chosen = None if asked is None or not len(asked) or not last else Asked.of(asked, places)
         for number in range(last):
             hidden = self._layer(number, hidden, views, chosen if number == last - 1 else None)
-        if asked is None or hidden.dim() == 2:
-            return hidden
-        return hidden.flatten(0, 1)[asked]  # none is asked, or there is no layer
+        if asked is None:
+            return places.spread(hidden)
+        return hidden[places.numbers(asked)] if chosen is None else hidden
 
     def states(
         self, input_ids: Tensor, segment_ids: Tensor, position_ids: Tensor, sequence_ids: Tensor
@@ -82,15 +100,26 @@ class Encoder(nn.Module):
 
         Who changes a state in place changes what the next layer is given.
         """
-        hidden = self._embedded(input_ids, segment_ids, position_ids)
-        yield hidden
-        views = self._views(position_ids, sequence_ids, hidden.dtype)
+        rows, length = input_ids.shape
+        places = Places(rows, length, None)
+        hidden = self._embedded(input_ids.flatten(), segment_ids.flatten(), position_ids.flatten())
+        yield places.spread(hidden)
+        views = self._views(position_ids, sequence_ids, places, hidden.dtype)
         for number in range(self.config.layers):
             hidden = self._layer(number, hidden, views, None)
-            yield hidden
+            yield places.spread(hidden)
+
+    def _places(self, sequence_ids: Tensor) -> Places:
+        """Where tokens stand; with padding among them where there is little."""
+        rows, length = sequence_ids.shape
+        if self.skips_padding:
+            positions = sequence_ids.flatten().nonzero()[:, 0]
+            if len(positions) < (1 - PADDING) * rows * length:
+                return Places(rows, length, positions)
+        return Places(rows, length, None)
 
     def _embedded(self, input_ids: Tensor, segment_ids: Tensor, position_ids: Tensor) -> Tensor:
-        """What the first layer is given, [B, L, D], in the layers' number format."""
+        """What the first layer is given, in the layers' number format: three times [T] -> [T, D]."""
         config, hidden = self.config, self.token_embedding(input_ids)
         first = self.layers[0]
         assert isinstance(first, BertLayer | ModernLayer)
@@ -101,19 +130,19 @@ class Encoder(nn.Module):
 
     def _layer(self, number: int, hidden: Tensor, views: Views, asked: Asked | None) -> Tensor:
         """What a layer makes of its input; after the last one it is normalised, where the layout does so."""
-        bias, by = views[self.config.is_local(number)]
-        hidden = self.layers[number](hidden, bias, ATTENTION[self.attention_path], by, asked)
+        view = views[self.config.is_local(number)]
+        hidden = self.layers[number](hidden, view, ATTENTION[self.attention_path], asked)
         return self.final_norm(hidden) if number == self.config.layers - 1 else hidden
 
-    def _views(self, position_ids: Tensor, sequence_ids: Tensor, dtype: torch.dtype) -> Views:
-        """What layers with full attention (False) see, and those with local attention (True), if there are such."""
+    def _views(self, position_ids: Tensor, sequence_ids: Tensor, places: Places, dtype: torch.dtype) -> Views:
+        """What layers see, those with and those without local attention, if there are such."""
         kinds = {self.config.is_local(number) for number in range(self.config.layers)}
-        return {local: self._view(position_ids, sequence_ids, dtype, local=local) for local in kinds}
+        return {local: View(places, *self._seen(position_ids, sequence_ids, dtype, local=local)) for local in kinds}
 
-    def _view(
+    def _seen(
         self, position_ids: Tensor, sequence_ids: Tensor, dtype: torch.dtype, *, local: bool
     ) -> tuple[Tensor, Rotation | None]:
-        """What a layer sees, [B, 1, L, L], and how it turns positions."""
+        """Which tokens see each other, [B, 1, L, L], and how positions are turned."""
         config = self.config
         bias = block_bias(sequence_ids, dtype)
         if local:

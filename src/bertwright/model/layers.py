@@ -106,6 +106,46 @@ def norm(config: ModelConfig) -> nn.LayerNorm:
 
 
 @dataclass(frozen=True)
+class Places:
+    """Where the T tokens that are computed stand in B rows of L places.
+
+    Padding has no part but in the attention, whose scores are computed row by row.
+    """
+
+    rows: int
+    length: int
+    positions: Tensor | None
+    """[T], in the flattened rows, ascending; None: tokens are everywhere, T = B L."""
+
+    def spread(self, values: Tensor) -> Tensor:
+        """What belongs to tokens, in their places, 0 elsewhere: [T, X] -> [B, L, X]."""
+        if self.positions is not None:
+            whole = values.new_zeros(self.rows * self.length, values.shape[1])
+            values = whole.index_copy(0, self.positions, values)
+        return values.view(self.rows, self.length, -1)
+
+    def gather(self, values: Tensor) -> Tensor:
+        """What stands in the places of tokens: [B, L, ...] -> [T, ...]."""
+        flat = values.flatten(0, 1)
+        return flat if self.positions is None else flat[self.positions]
+
+    def numbers(self, positions: Tensor) -> Tensor:
+        """Which tokens stand at these positions in the flattened rows: [N] -> [N], of 0 to T - 1."""
+        return positions if self.positions is None else torch.searchsorted(self.positions, positions)
+
+
+@dataclass(frozen=True)
+class View:
+    """What a layer sees: where its tokens stand, and which of them see each other."""
+
+    places: Places
+    bias: Tensor
+    """[B, 1, L, L], added to the scores of attention: 0 where a token may look, minus infinity elsewhere."""
+    by: Rotation | None
+    """How it turns positions, if it does."""
+
+
+@dataclass(frozen=True)
 class Asked:
     """The tokens whose vectors are wanted of the last layer: it computes no others, but all are looked at.
 
@@ -114,32 +154,34 @@ class Asked:
     """
 
     positions: Tensor
-    """[N], in the flattened batch."""
+    """[N], in the flattened rows."""
+    numbers: Tensor
+    """[N], among the T tokens."""
     sources: Tensor
     """[B, M], which of the N stands there; any, where a row has fewer."""
     places: Tensor
     """[N], where each one stands among the B M."""
 
     @classmethod
-    def of(cls, positions: Tensor, rows: int, length: int) -> "Asked":
-        """Positions [N] in any order, at least one, in a batch of B rows of L tokens."""
-        row = positions // length
+    def of(cls, positions: Tensor, tokens: Places) -> "Asked":
+        """Positions [N] in any order, at least one, in the flattened rows."""
+        row = positions // tokens.length
         order = row.argsort(stable=True)
-        counts = row.bincount(minlength=rows)
+        counts = row.bincount(minlength=tokens.rows)
         in_row = torch.arange(len(positions), device=row.device) - (counts.cumsum(0) - counts)[row[order]]
         most = int(counts.max())
         places = torch.empty_like(row)
         places[order] = row[order] * most + in_row
-        sources = torch.zeros(rows * most, dtype=row.dtype, device=row.device)
+        sources = torch.zeros(tokens.rows * most, dtype=row.dtype, device=row.device)
         sources[places] = torch.arange(len(positions), device=row.device)
-        return cls(positions, sources.view(rows, most), places)
+        return cls(positions, tokens.numbers(positions), sources.view(tokens.rows, most), places)
 
     def pick(self, hidden: Tensor) -> Tensor:
-        """The asked tokens' vectors: [B, L, D] -> [N, D]."""
-        return hidden.flatten(0, 1)[self.positions]
+        """The asked tokens' vectors: [T, D] -> [N, D]."""
+        return hidden[self.numbers]
 
     def side_by_side(self, values: Tensor) -> Tensor:
-        """What belongs to the tokens, of the asked ones in their rows: [B, 1, L, ...] -> [B, 1, M, ...]."""
+        """What belongs to the places, of the asked ones in their rows: [B, 1, L, ...] -> [B, 1, M, ...]."""
         return values.flatten(0, 2)[self.positions[self.sources]][:, None]
 
 
@@ -155,39 +197,37 @@ class Attention(nn.Module):
         self.value = nn.Linear(config.width, config.width, bias=config.has_biases)
         self.output = nn.Linear(config.width, config.width, bias=config.has_biases)
 
-    def forward(
-        self, hidden: Tensor, bias: Tensor, attend: AttentionFunction, by: Rotation | None, asked: Asked | None = None
-    ) -> Tensor:
-        """Hidden states [B, L, D], bias [B, 1, L, L], rotation or None -> [B, L, D], or of the asked tokens [N, D]."""
+    def forward(self, hidden: Tensor, view: View, attend: AttentionFunction, asked: Asked | None = None) -> Tensor:
+        """Hidden states [T, D] -> the same, or those of the asked tokens, [N, D]."""
         share = self.dropout if self.training else 0.0
         if asked is None:
-            query, key, value = self._projected(hidden, by, (self.query, self.key, self.value))
-            return self.output(attend(query, key, value, bias, share).transpose(1, 2).flatten(2))
-        key, value = self._projected(hidden, by, (self.key, self.value))
+            query, key, value = self._projected(hidden, view, (self.query, self.key, self.value))
+            mixed = attend(query, key, value, view.bias, share).transpose(1, 2).flatten(2)  # [B, L, D]
+            return self.output(view.places.gather(mixed))
+        key, value = self._projected(hidden, view, (self.key, self.value))
         query = self.query(asked.pick(hidden))[asked.sources]  # [B, M, D]
         query = query.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # [B, H, M, D/H]
-        if by is not None:
-            query = rotate(query, (asked.side_by_side(by[0]), asked.side_by_side(by[1])))
-        mixed = attend(query, key, value, asked.side_by_side(bias), share)
+        if view.by is not None:
+            query = rotate(query, (asked.side_by_side(view.by[0]), asked.side_by_side(view.by[1])))
+        mixed = attend(query, key, value, asked.side_by_side(view.bias), share)
         return self.output(mixed.transpose(1, 2).flatten(2).flatten(0, 1)[asked.places])
 
-    def weights(self, hidden: Tensor, bias: Tensor, by: Rotation | None) -> Tensor:
-        """How much each token looks at each other one, without dropout: [B, H, L, L], rows add up to 1."""
-        query, key = self._projected(hidden, by, (self.query, self.key))
-        return _scores(query, key, bias).softmax(dim=-1)
+    def weights(self, hidden: Tensor, view: View) -> Tensor:
+        """How much each token looks at each other one, without dropout: [T, D] -> [B, H, L, L], rows add up to 1."""
+        query, key = self._projected(hidden, view, (self.query, self.key))
+        return _scores(query, key, view.bias).softmax(dim=-1)
 
-    def _projected(self, hidden: Tensor, by: Rotation | None, parts: tuple[nn.Linear, ...]) -> tuple[Tensor, ...]:
+    def _projected(self, hidden: Tensor, view: View, parts: tuple[nn.Linear, ...]) -> tuple[Tensor, ...]:
         """Query, key and value, or two of them, [B, H, L, D/H] each; all but the value are rotated."""
-        rows, length, width = hidden.shape
         # A matrix for each part for the optimizer, one product for the processor.
         weight = torch.cat([part.weight for part in parts])
         offset = None if self.query.bias is None else torch.cat([part.bias for part in parts])
-        projected = functional.linear(hidden, weight, offset)
-        projected = projected.view(rows, length, len(parts), self.heads, width // self.heads).permute(2, 0, 3, 1, 4)
-        if by is None:
+        projected = view.places.spread(functional.linear(hidden, weight, offset))  # [B, L, 2 or 3 D]
+        projected = projected.unflatten(2, (len(parts), self.heads, -1)).permute(2, 0, 3, 1, 4)
+        if view.by is None:
             return projected.unbind(0)
         turned = sum(part is not self.value for part in parts)
-        return *rotate(projected[:turned], by).unbind(0), *projected[turned:].unbind(0)
+        return *rotate(projected[:turned], view.by).unbind(0), *projected[turned:].unbind(0)
 
 
 class BertLayer(nn.Module):
@@ -202,11 +242,9 @@ class BertLayer(nn.Module):
         self.output_norm = norm(config)
         self.dropout = Dropout(config.dropout)
 
-    def forward(
-        self, hidden: Tensor, bias: Tensor, attend: AttentionFunction, by: Rotation | None, asked: Asked | None = None
-    ) -> Tensor:
-        """Hidden states [B, L, D], bias [B, 1, L, L], no rotation -> [B, L, D], or of the asked tokens [N, D]."""
-        attended = self.attention(hidden, bias, attend, by, asked)
+    def forward(self, hidden: Tensor, view: View, attend: AttentionFunction, asked: Asked | None = None) -> Tensor:
+        """Hidden states [T, D] -> the same, or those of the asked tokens, [N, D]."""
+        attended = self.attention(hidden, view, attend, asked)
         hidden = hidden if asked is None else asked.pick(hidden)
         hidden = self.attention_norm(hidden + self.dropout(attended))
         inner = functional.gelu(self.inner(hidden))
@@ -226,11 +264,9 @@ class ModernLayer(nn.Module):
         self.outer = nn.Linear(config.inner_width, config.width, bias=False)
         self.dropout = Dropout(config.dropout)
 
-    def forward(
-        self, hidden: Tensor, bias: Tensor, attend: AttentionFunction, by: Rotation | None, asked: Asked | None = None
-    ) -> Tensor:
-        """Hidden states [B, L, D], bias [B, 1, L, L], rotation -> [B, L, D], or of the asked tokens [N, D]."""
-        attended = self.attention(self.attention_norm(hidden), bias, attend, by, asked)
+    def forward(self, hidden: Tensor, view: View, attend: AttentionFunction, asked: Asked | None = None) -> Tensor:
+        """Hidden states [T, D] -> the same, or those of the asked tokens, [N, D]."""
+        attended = self.attention(self.attention_norm(hidden), view, attend, asked)
         hidden = (hidden if asked is None else asked.pick(hidden)) + self.dropout(attended)
         value, gate = self.inner(self.inner_norm(hidden)).chunk(2, dim=-1)
         return hidden + self.outer(self.dropout(functional.gelu(value) * gate))
