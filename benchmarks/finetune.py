@@ -5,8 +5,9 @@
 
 Same checkpoint, examples, windows, head (pooler), dropout, rates and epochs. Two peers: its defaults (float32, padded
 to the longest of a batch, batches in random order), and its best (bfloat16, batches of like length, our allocator
-settings; also compiled, if asked for). Seconds are those of the steps, without evaluation and saving. One JSON per cell in
---folder; what is there is not measured again. Needs $BERTWRIGHT_DATA and the extra bench. Nothing else may run beside it.
+settings; also compiled, if asked for). Seconds are those of the steps, without evaluation and saving. One JSON per cell
+in --folder; what is there is not measured again. Needs $BERTWRIGHT_DATA and the extra bench. Nothing else may run
+beside it.
 """
 
 import argparse
