@@ -129,6 +129,7 @@ def peers(run: str, folder: Path) -> dict[str, Callable[[list[str]], list[str]]]
         for begin in range(0, len(order), size):
             chosen = order[begin : begin + size]
             inputs = tokenizer.pad({"input_ids": [ids[number] for number in chosen]}, return_tensors="pt")
+            inputs["token_type_ids"] = torch.zeros_like(inputs["input_ids"])
             for number, row in zip(chosen, compute(inputs).argmax(axis=1), strict=True):
                 found[number] = model.config.id2label[int(row)]
         return found
