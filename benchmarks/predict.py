@@ -112,7 +112,7 @@ def peers(run: str, folder: Path) -> dict[str, Callable[[list[str]], list[str]]]
     if has_bfloat16():
         best = transformers.AutoModelForSequenceClassification.from_pretrained(source, dtype=torch.bfloat16).eval()
     length = json.loads((source / "bertwright.json").read_text())["length"]
-    assert length == 512, "passages are longer than the run reads at once: it would read them in parts, the peers cut them"
+    assert length == 512, "passages would be cut by the peers, and read in parts by us"
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(folder / "int8" / "model.onnx"), options, ["CPUExecutionProvider"])
