@@ -114,6 +114,6 @@ def test_the_asked_stand_side_by_side() -> None:
     assert found.numbers.tolist() == [6, 2, 4, 1]
     assert found.sources.shape == (3, 2)
     flat = found.positions[found.sources].flatten()
-    assert flat[found.places].tolist() == [7, 2, 5, 1]
+    assert flat[found.slots].tolist() == [7, 2, 5, 1]
     assert sorted(flat[:2].tolist()) == [1, 2]
     assert sorted(flat[2:4].tolist()) == [5, 7]

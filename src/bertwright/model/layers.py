@@ -159,29 +159,29 @@ class Asked:
     """[N], among the T tokens."""
     sources: Tensor
     """[B, M], which of the N stands there; any, where a row has fewer."""
-    places: Tensor
+    slots: Tensor
     """[N], where each one stands among the B M."""
 
     @classmethod
-    def of(cls, positions: Tensor, tokens: Places) -> "Asked":
+    def of(cls, positions: Tensor, places: Places) -> "Asked":
         """Positions [N] in any order, at least one, in the flattened rows."""
-        row = positions // tokens.length
+        row = positions // places.length
         order = row.argsort(stable=True)
-        counts = row.bincount(minlength=tokens.rows)
+        counts = row.bincount(minlength=places.rows)
         in_row = torch.arange(len(positions), device=row.device) - (counts.cumsum(0) - counts)[row[order]]
         most = int(counts.max())
-        places = torch.empty_like(row)
-        places[order] = row[order] * most + in_row
-        sources = torch.zeros(tokens.rows * most, dtype=row.dtype, device=row.device)
-        sources[places] = torch.arange(len(positions), device=row.device)
-        return cls(positions, tokens.numbers(positions), sources.view(tokens.rows, most), places)
+        slots = torch.empty_like(row)
+        slots[order] = row[order] * most + in_row
+        sources = torch.zeros(places.rows * most, dtype=row.dtype, device=row.device)
+        sources[slots] = torch.arange(len(positions), device=row.device)
+        return cls(positions, places.numbers(positions), sources.view(places.rows, most), slots)
 
     def pick(self, hidden: Tensor) -> Tensor:
         """The asked tokens' vectors: [T, D] -> [N, D]."""
         return hidden[self.numbers]
 
     def side_by_side(self, values: Tensor) -> Tensor:
-        """What belongs to the places, of the asked ones in their rows: [B, 1, L, ...] -> [B, 1, M, ...]."""
+        """What belongs to the places, of the asked tokens in their rows: [B, 1, L, ...] -> [B, 1, M, ...]."""
         return values.flatten(0, 2)[self.positions[self.sources]][:, None]
 
 
@@ -210,7 +210,7 @@ class Attention(nn.Module):
         if view.by is not None:
             query = rotate(query, (asked.side_by_side(view.by[0]), asked.side_by_side(view.by[1])))
         mixed = attend(query, key, value, asked.side_by_side(view.bias), share)
-        return self.output(mixed.transpose(1, 2).flatten(2).flatten(0, 1)[asked.places])
+        return self.output(mixed.transpose(1, 2).flatten(2).flatten(0, 1)[asked.slots])
 
     def weights(self, hidden: Tensor, view: View) -> Tensor:
         """How much each token looks at each other one, without dropout: [T, D] -> [B, H, L, L], rows add up to 1."""
