@@ -30,8 +30,8 @@ SMALLER = {
 BESIDE = {
     "classify-sst2": ["train.epochs=1"],
     "tag-ewt": ["train.epochs=3"],
-    "pair-mrpc": ["train.epochs=3"],
-    "qa-new-wiki": ["train.epochs=2", "data.train_examples=3000", "data.test=$BERTWRIGHT_DATA/qa/xquad.en.json"],
+    "pair-mrpc": ["train.epochs=2"],
+    "qa-new-wiki": ["train.epochs=1", "data.train_examples=2000", "data.test=$BERTWRIGHT_DATA/qa/xquad.en.json"],
 }
 """Recipes that are compared, and what is made smaller in them."""
 
