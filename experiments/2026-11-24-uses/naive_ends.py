@@ -3,8 +3,8 @@
     python experiments/2026-11-24-uses/naive_ends.py RUN QUESTIONS.json --questions 1000
 
 RUN answers questions. A passage of several windows counts once for each of them. Prints one line of JSON: windows, the
-share whose naive end comes first, the share of the answers that `predict` gives which end before they begin, and how
-many of both are longer than the longest answer of the training data.
+share of them whose naive end comes first, or further behind than the longest answer of the training data; the share of
+the answers that `predict` gives which end before they begin; and their scores.
 """
 
 import argparse
@@ -39,6 +39,7 @@ def main() -> None:
         "naive_end_first": round(float((ends < begins).mean()), 4),
         "naive_too_long": round(float((ends - begins >= task.learnt["longest"]).mean()), 4),
         "answer_end_first": sum(each["end"] < each["begin"] for each in told) / len(told),
+        "metrics": task.scores(examples, answers)["metrics"],
     }
     print(json.dumps(counted))
 
