@@ -427,7 +427,7 @@ def test_a_misspelt_key_in_the_file(pretraining: Path, finetuning: Path) -> None
 
 def test_a_recipe_that_is_none(pretraining: Path, tmp_path: Path) -> None:
     refused(call("pretrain", tmp_path / "none.toml"), f"{tmp_path / 'none.toml'}: the recipe is missing")
-    refused(call("pretrain", tmp_path), tmp_path, "the system refused")
+    refused(call("pretrain", tmp_path), f"{tmp_path / 'recipe.toml'}: the recipe is missing")
     text = pretraining.read_text(encoding="utf-8")
     pretraining.write_text(f"{text}\nsteps = many\n", encoding="utf-8")
     refused(call("pretrain", pretraining), f"{pretraining}:{len(text.splitlines()) + 2}: the recipe is no valid TOML")

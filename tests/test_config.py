@@ -32,6 +32,14 @@ def test_round_trip(tmp_path: Path) -> None:
     assert again == recipe
 
 
+def test_a_run_is_its_own_recipe(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    recipe = load_recipe(PretrainRecipe, path)
+    (tmp_path / "run").mkdir()
+    path.rename(tmp_path / "run" / "recipe.toml")
+    assert load_recipe(PretrainRecipe, tmp_path / "run") == recipe
+
+
 def test_an_override_is_toml_else_a_string(tmp_path: Path) -> None:
     recipe = load_recipe(PretrainRecipe, written(tmp_path), ["run=runs/x", "train.steps=7", "model.dropout=0.1"])
     assert (recipe.run, recipe.train.steps, recipe.model.dropout) == ("runs/x", 7, 0.1)

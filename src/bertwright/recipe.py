@@ -23,7 +23,7 @@ def load_recipe(kind: type[Recipe], path: str | Path, overrides: list[str] | Non
 
     Args:
         kind: PretrainRecipe, FinetuneRecipe or CompeteRecipe.
-        path: the TOML file.
+        path: the TOML file, or the folder of a run: the recipe that it was given.
         overrides: strings `section.key=value`; the value is parsed as TOML, else taken as a string; a list is
             replaced, not merged.
 
@@ -31,10 +31,12 @@ def load_recipe(kind: type[Recipe], path: str | Path, overrides: list[str] | Non
         UserError: the file is missing or no TOML, a key is unknown, a value does not fit.
     """
     path = Path(path)
+    if path.is_dir():
+        path = path / "recipe.toml"
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
-        advice = "give the path of a recipe"
+        advice = "give the path of a recipe, or of a run's folder"
         raise UserError("the recipe is missing", file=path, expected="a TOML file", advice=advice) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         line = re.search(r"at line (\d+)", str(error))

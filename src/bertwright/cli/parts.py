@@ -20,7 +20,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe (TOML).")]
+RecipePath = Annotated[str, typer.Argument(metavar="RECIPE", help="A recipe (TOML), or a run's folder: its own.")]
 Overrides = Annotated[
     list[str] | None, typer.Argument(metavar="[SECTION.KEY=VALUE]...", help="Settings that win over the recipe's.")
 ]
