@@ -5,9 +5,10 @@
 
 MINILM and E5 are folders of the checkpoints that the recipes name. Recipes run as they are, but for those that would
 take hours on one core (SMALLER): their cells say so. Beside the peer both train the same windows with the same head
-(pooler), rates and epochs, evaluated at the end only; the peer in bfloat16, batches of like length. One JSON per cell
-in --folder, what is there is not run again; scores do not depend on what else runs, seconds do, and the peak of memory
-is that of the process (give one of --recipes for its own). Needs $BERTWRIGHT_DATA and the extra bench.
+(pooler), rates and epochs, evaluated at the end only; the peer in batches of like length, in bfloat16 where that is
+fast. One JSON per cell in --folder, what is there is not run again; scores do not depend on what else runs, seconds do,
+and the peak of memory is that of the process (give one of --recipes for its own). Needs $BERTWRIGHT_DATA and the extra
+bench.
 """
 
 import argparse
