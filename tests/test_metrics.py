@@ -20,6 +20,7 @@ from bertwright.metrics import (
     entity_metrics,
     expected_first_loss,
     multilabel_metrics,
+    probability_metrics,
     regression_metrics,
     squad_exact,
     squad_f1,
@@ -98,6 +99,26 @@ def test_expected_first_loss(vocabulary_size: int, width: int) -> None:
     measured = np.log(np.exp(logits).sum(axis=1)).mean() - logits.mean()
     assert expected_first_loss(vocabulary_size, width, 0.02) == pytest.approx(measured, abs=0.003)
     assert expected_first_loss(vocabulary_size, width, 1e-9) == pytest.approx(math.log(vocabulary_size))
+
+
+@pytest.mark.parametrize("classes", [2, 4])
+def test_probability_metrics_equal_scikit_learn(classes: int) -> None:
+    draw = np.random.default_rng(classes)
+    truth = draw.integers(0, classes, 60)
+    shares = draw.dirichlet(np.ones(classes), 60)
+    metrics = probability_metrics(truth, shares)
+    assert metrics["log_loss"] == pytest.approx(sklearn.metrics.log_loss(truth, shares, labels=range(classes)))
+    assert set(metrics) == ({"log_loss", "roc_auc"} if classes == 2 else {"log_loss"})
+    if classes == 2:
+        assert metrics["roc_auc"] == pytest.approx(sklearn.metrics.roc_auc_score(truth, shares[:, 1]))
+
+
+def test_probability_metrics_by_hand() -> None:
+    """Three of four pairs of a yes and a no are in order; the impossible costs much, not infinitely much."""
+    truth, yes = np.array([0, 1, 0, 1]), np.array([0.1, 0.4, 0.5, 0.8])
+    assert probability_metrics(truth, np.stack([1 - yes, yes], axis=1))["roc_auc"] == 0.75
+    certain = probability_metrics(np.array([1, 1]), np.array([[1.0, 0.0], [0.0, 1.0]]))
+    assert certain == pytest.approx({"log_loss": 15 * math.log(10) / 2, "roc_auc": 0.5})
 
 
 # ---------------------------------------------------------------------------------------------- sets and numbers

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-LOWER_IS_BETTER = frozenset({"rmse"})
+LOWER_IS_BETTER = frozenset({"rmse", "log_loss"})
 """Metrics that are better the lower they are."""
 
 Span = tuple[str, int, int]
@@ -36,6 +36,24 @@ def classification_metrics(truth: np.ndarray, predicted: np.ndarray, num_classes
         found["f1"] = float(f1_score(truth, predicted, pos_label=1, zero_division=0))  # pyright: ignore[reportArgumentType]
     # With one class on both sides it is 0, as scikit-learn has it, which warns of it, too.
     found["matthews"] = float(matthews_corrcoef(truth, predicted)) if len(occurring) > 1 else 0.0
+    return found
+
+
+def probability_metrics(truth: np.ndarray, shares: np.ndarray) -> dict[str, float]:
+    """Cross-entropy in nats; of two classes also the area under the ROC curve of the second one.
+
+    Where only one class occurs there is no curve, and the area is .5.
+
+    Args:
+        truth: [S], class numbers.
+        shares: [S, C], probabilities.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    right = shares[np.arange(len(truth)), truth]
+    found = {"log_loss": float(-np.log(np.maximum(right, 1e-15)).mean())}
+    if shares.shape[1] == 2:
+        found["roc_auc"] = float(roc_auc_score(truth, shares[:, 1])) if np.ptp(truth) > 0 else 0.5
     return found
 
 

@@ -12,6 +12,7 @@
 A file or folder is written aside, flushed to disk, then renamed: a crash at any moment leaves the old one whole.
 """
 
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -163,6 +164,11 @@ def keep_result(result: dict[str, Any], folder: Path | None) -> dict[str, Any]:
     if folder is not None:
         write_json(folder / "results" / f"{result['kind']}.json", result)
     return result
+
+
+def digest(settings: Any) -> str:
+    """A short name of settings, which are JSON."""
+    return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
 def read_json(path: Path) -> Any:

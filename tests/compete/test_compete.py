@@ -8,13 +8,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
-from bertwright.compete import compete
+from bertwright.checkpoint import load_checkpoint
+from bertwright.compete import cells, compete
 from bertwright.compete.linear import drift, probabilities
-from bertwright.compete.preparation import adapted
+from bertwright.compete.preparation import adapted, look_at, read_entries
 from bertwright.config import CompeteRecipe
 from bertwright.config.competing import LINEAR
 from bertwright.errors import UserError
+from bertwright.finetune import Given, finetune
 from bertwright.recipe import parse
 from bertwright.report import write_report
 from bertwright.run import read_json
@@ -139,21 +142,57 @@ def without_seconds(value: Any) -> str:
     return json.dumps(rows)
 
 
-def test_a_planted_leak_is_caught(done: Path, trained: Path, tmp_path: Path) -> None:
-    """A model that was trained on one of the examples it answers."""
-    asked = recipe(trained, tmp_path / "run", {"one": {}})
-    compete(asked)
-    path = tmp_path / "run" / "cells" / "one-seed1-fold2.json"
-    cell = json.loads(path.read_text(encoding="utf-8"))
-    cell["trained_on"].append(cell["places"][3])
-    path.write_text(json.dumps(cell), encoding="utf-8")
-    with pytest.raises(UserError, match=r"one-seed1-fold2\.json: this model was trained on 1 of the 32 examples"):
-        compete(asked)
+def test_a_planted_leak_is_caught(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bug gives the model one of the examples it answers: what it was given is written down, and compared."""
+    honest = cells.sides_of
+
+    def leaking(entries: cells.Entries, inside: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+        sides = honest(entries, inside, seed)
+        outside = np.setdiff1d(np.arange(len(entries.train)), inside)
+        return {**sides, "train": np.append(sides["train"], outside[3])}
+
+    monkeypatch.setattr(cells, "sides_of", leaking)
+    with pytest.raises(UserError, match=r"one-seed1-fold1\.json: this model was trained on 1 of the 32 examples"):
+        compete(recipe(trained, tmp_path / "run", {"one": {}}))
 
 
 def test_another_recipe_in_the_same_folder(done: Path, trained: Path) -> None:
     with pytest.raises(UserError, match="a competition by another recipe is in this folder"):
-        compete(recipe(trained, done / "run", {"one": {}}))
+        compete(recipe(trained, done / "run", folds={"seeds": [2]}))
+    with pytest.raises(UserError, match="the member 'one' had other settings when the competition began"):
+        compete(recipe(trained, done / "run", {"one": {"train": {**TRAIN, "steps": 7}}}))
+
+
+def test_members_and_a_solution_may_come_later(trained: Path, tmp_path: Path) -> None:
+    """What is there is not trained again; a member that is left out stays in the folder's recipe."""
+    first = recipe(trained, tmp_path / "run", {"one": {}})
+    first = first.model_copy(update={"data": first.data.model_copy(update={"solution": None})})
+    assert "held_back" not in compete(first)["ensemble"]
+    steps: list[int] = []
+    result = compete(recipe(trained, tmp_path / "run", {"new": {}}), progress=lambda each: steps.append(each["step"]))
+    assert len(steps) == 12
+    assert {row["name"] for row in result["leaderboard"]} == {"new", LINEAR}
+    assert "held_back" in result["ensemble"]
+    compete(recipe(trained, tmp_path / "run", {"one": {}, "new": {}}), progress=lambda each: steps.append(each["step"]))
+    assert len(steps) == 12
+
+
+def test_a_recipe_with_a_mistake_can_be_mended(trained: Path, tmp_path: Path) -> None:
+    """What is wrong is said before anything is trained, and the folder is still free."""
+    mistakes: list[tuple[dict[str, Any], str]] = [
+        ({"data": {"text_column": "txt"}}, "txt"),
+        ({"members": {"one": {"start": {"checkpoint": str(tmp_path / "none")}, "train": TRAIN}}}, "none"),
+        ({"data": {"group_column": "label"}}, "without fold 1 there is one group of examples"),
+    ]
+    for changes, message in mistakes:
+        steps: list[Any] = []
+        with pytest.raises(UserError, match=message):
+            compete(recipe(trained, tmp_path / "run", **{"members": {"one": {}}, **changes}), progress=steps.append)
+        assert steps == []
+    with pytest.raises(UserError, match="dropout"):
+        without = {"start": {"checkpoint": str(trained / "pretrained" / "best"), "dropout": 0.0}}
+        compete(recipe(trained, tmp_path / "run", {"one": {**without, "tricks": {"r_drop": 1.0}}}))
+    compete(recipe(trained, tmp_path / "run", {"one": {}}))
 
 
 def test_a_file_that_has_changed(trained: Path, tmp_path: Path) -> None:
@@ -169,10 +208,32 @@ def test_a_file_that_has_changed(trained: Path, tmp_path: Path) -> None:
         compete(asked)
 
 
-def test_pseudo_labels_are_those_of_the_folds_own_model(trained: Path, tmp_path: Path) -> None:
-    """They come from the test file alone: no validation example of the fold has a label in its second training."""
+def test_pseudo_labels_are_those_of_the_folds_own_model(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They come from the test file alone: no validation example of the fold has a label in its second training.
+
+    Not either where it stands in the test file, too.
+    """
     train = {**TRAIN, "steps": 40, "evaluate_every": 40}  # its last checkpoint is its best
-    compete(recipe(trained, tmp_path / "run", {"one": {"train": train, "pseudo_labels": 0.6}}))
+    lines = [(trained / f"{side}.csv").read_text(encoding="utf-8").splitlines() for side in ("test", "train")]
+    copied = [f"copied-{n},{line.split(',', 1)[1]}" for n, line in enumerate(lines[1][1:])]
+    (tmp_path / "test.csv").write_text("\n".join([*lines[0], *copied]) + "\n", encoding="utf-8")
+    trained_with: list[list[str]] = []
+
+    def watched(*arguments: Any, given: Given, **more: Any) -> Any:
+        trained_with.append([example.id for example in given.sides["train"]])
+        return finetune(*arguments, given=given, **more)
+
+    monkeypatch.setattr(cells, "finetune", watched)
+    members = {"one": {"train": train, "pseudo_labels": 0.6}}
+    compete(recipe(trained, tmp_path / "run", members, data={"test": str(tmp_path / "test.csv")}))
+    for fold in (1, 2):
+        cell = read_json(tmp_path / "run" / "cells" / f"one-seed1-fold{fold}.json")
+        first, second = trained_with[2 * fold - 2 : 2 * fold]
+        assert second[: len(first)] == first
+        assert all(identity.startswith("test-") for identity in second[len(first) :])
+        assert not {f"train-{place}" for place in cell["places"]} & set(second)
     for fold in (1, 2):
         cell = read_json(tmp_path / "run" / "cells" / f"one-seed1-fold{fold}.json")
         assert 0 < cell["pseudo_labelled"] <= 32
@@ -187,15 +248,17 @@ def test_pseudo_labels_are_those_of_the_folds_own_model(trained: Path, tmp_path:
 
 
 def test_adaptation_reads_texts_of_both_files(trained: Path, tmp_path: Path) -> None:
-    from bertwright.compete.preparation import read_entries
-
     asked = recipe(trained, tmp_path / "run", {"one": {"adaptation_minutes": 0.02}})
     entries, _ = read_entries(asked)
     found = adapted("one", asked.members["one"], entries, tmp_path / "run", lambda _: None, None)
     lines = (tmp_path / "run" / "adapted" / "texts.txt").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 96
-    assert found.start.checkpoint == str(tmp_path / "run" / "adapted" / "one" / "best")
-    assert (Path(found.start.checkpoint) / "model.safetensors").exists()
+    assert Path(found.start.checkpoint).parents[1] == tmp_path / "run" / "adapted"
+    before, after = (load_checkpoint(Path(each.start.checkpoint)).weights for each in (asked.members["one"], found))
+    name = "encoder.layers.0.attention.query.weight"
+    assert not torch.equal(before[name], after[name])
+    other = adapted("other", asked.members["one"], entries, tmp_path / "run", lambda _: None, None)
+    assert other.start.checkpoint == found.start.checkpoint, "members that begin alike share it"
 
 
 def test_seeds_divide_anew(trained: Path, tmp_path: Path) -> None:
@@ -216,6 +279,25 @@ def test_test_examples_that_stand_in_training_are_told_and_not_scored(trained: P
         notice.startswith("5 of 37 test examples also occur in the training file") for notice in result["notices"]
     )
     assert result["examples"] == {"train": 64, "test": 37, "held_back": 32}
+
+
+def test_a_solution_of_other_texts(trained: Path, tmp_path: Path) -> None:
+    """Under the ids of the test file: its scores would be those of other examples."""
+    lines = (trained / "test.csv").read_text(encoding="utf-8").splitlines()
+    ids, rest = zip(*(line.split(",", 1) for line in lines[1:]), strict=True)
+    shifted = [f"{identity},{row}" for identity, row in zip(ids, (rest[-1], *rest[:-1]), strict=True)]
+    solution = tmp_path / "solution.csv"
+    solution.write_text("\n".join([lines[0], *shifted]) + "\n", encoding="utf-8")
+    with pytest.raises(
+        UserError, match=r"solution\.csv:2: the example 'test-0' has another text than in the test file"
+    ):
+        compete(recipe(trained, tmp_path / "run", data={"solution": str(solution)}))
+
+
+@pytest.mark.parametrize("seeds", [[], [1, 1], [-1]])
+def test_seeds_that_cannot_be(trained: Path, tmp_path: Path, seeds: list[int]) -> None:
+    with pytest.raises(UserError, match="seed"):
+        recipe(trained, tmp_path / "run", folds={"seeds": seeds})
 
 
 def test_an_id_that_stands_twice(trained: Path, tmp_path: Path) -> None:
@@ -240,6 +322,31 @@ def test_drift() -> None:
     assert drift(one, other) > 0.9
 
 
+def test_questions_on_one_passage_are_no_drift(trained: Path, tmp_path: Path) -> None:
+    """Both files are of one kind; ten questions on a passage stand in one of them."""
+    draw = np.random.default_rng(1)
+    words = [f"word{number}" for number in range(50)]
+    files = {}
+    for side in ("train", "test"):
+        paragraphs = []
+        for number in range(120):
+            context = " ".join(draw.choice(words, 12))
+            answers = [{"text": context.split()[0], "answer_start": 0}]
+            asked = [{"id": f"{side}-{number}-{n}", "question": f"{draw.choice(words)}?"} for n in range(10)]
+            paragraphs.append({"context": context, "qas": [{**each, "answers": answers} for each in asked]})
+        files[side] = tmp_path / f"{side}.json"
+        files[side].write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
+    asked = recipe(trained, tmp_path / "run", {"one": {}}).model_copy(update={"task": "qa"})
+    data = asked.data.model_copy(update={side: str(file) for side, file in files.items()})
+    asked = asked.model_copy(update={"data": data})
+    entries, _ = read_entries(asked)
+    assert look_at(asked, entries, tmp_path / "run") == []
+
+
+def test_one_class_only_is_certain_to_a_linear_model() -> None:
+    np.testing.assert_array_equal(probabilities(["aa", "bb"], ["b", "b"], ["a", "b"], ["cc"]), [[0.0, 1.0]])
+
+
 def test_a_class_that_a_linear_model_has_not_seen_has_no_probability() -> None:
     found = probabilities(["aa aa", "bb bb"] * 5, ["a", "b"] * 5, ["a", "b", "c"], ["aa bb aa", "bb"])
     assert found.shape == (2, 3)
@@ -249,7 +356,7 @@ def test_a_class_that_a_linear_model_has_not_seen_has_no_probability() -> None:
 
 
 def test_a_search_chooses_the_better_rate_and_goes_on(trained: Path, tmp_path: Path) -> None:
-    """Rates from useless to good; the first fold's examples are in no trial; kept trials are not run again."""
+    """Rates from useless to good; kept trials are not run again, and what a stopped one was trained by is recorded."""
     train = {**TRAIN, "steps": 12, "evaluate_every": 12}
     search = {"search": {"optimizer.learning_rate": [1e-7, 2e-2]}, "trials": 4, "train": train}
     asked = recipe(trained, tmp_path / "run", {"one": search})
@@ -262,6 +369,12 @@ def test_a_search_chooses_the_better_rate_and_goes_on(trained: Path, tmp_path: P
     assert len(trials) == 4
     assert all(path.read_bytes() == there.get(path.name, path.read_bytes()) for path in trials)
     best = max(each["value"] for each in trials.values())
+    whole = compete(recipe(trained, tmp_path / "whole", {"one": search}))
+    assert [read_json(tmp_path / "whole" / "search" / f"one-{n}.json") for n in range(1, 5)] == [
+        read_json(tmp_path / "run" / "search" / f"one-{n}.json") for n in range(1, 5)
+    ], "the stopped third trial went on with the settings that it had begun with"
+    assert len({each["settings"]["optimizer.learning_rate"] for each in trials.values()}) == 4
+    assert any("settings were chosen by trials" in notice for notice in whole["notices"])
     chosen = result["members"]["one"]["optimizer"]["learning_rate"]
     assert chosen in [each["settings"]["optimizer.learning_rate"] for each in trials.values() if each["value"] == best]
 
@@ -271,6 +384,7 @@ def test_a_search_chooses_the_better_rate_and_goes_on(trained: Path, tmp_path: P
     [
         ({"optimizer.rate": [0.1, 0.2]}, "'optimizer.rate' is no setting of start, optimizer, tricks or train"),
         ({"train.epochs": [3, 2]}, "'train.epochs' goes from 3 to 2"),
+        ({"train.seed": [1, 9]}, "the seed comes from folds.seeds"),
     ],
 )
 def test_a_search_that_cannot_be(trained: Path, tmp_path: Path, search: dict[str, Any], message: str) -> None:

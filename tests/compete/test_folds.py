@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from bertwright.compete.folds import classes_of, divide, groups_of, told_of_folds
+from bertwright.compete.cells import Entries, sides_of
+from bertwright.compete.folds import check_rest, classes_of, divide, groups_of, told_of_folds
 from bertwright.config import ReadingSettings
 from bertwright.errors import UserError
 from bertwright.tasks import Classify
@@ -57,6 +58,31 @@ def test_folds_keep_groups_whole_and_classes_even(seed: int) -> None:
 def test_a_group_that_spans_everything() -> None:
     with pytest.raises(UserError, match="there are 1 groups of examples for 5 folds"):
         divide([7] * 100, [0, 1] * 50, 5, 1)
+
+
+def test_examples_without_a_value_have_no_group_in_common() -> None:
+    found = groups_of(TASK, examples(list("abcd"), list("xyxy"), ["", " ", "p", "p"]), "author")
+    assert len(set(found)) == 3
+
+
+def test_a_fold_that_leaves_one_group() -> None:
+    with pytest.raises(UserError, match="without fold 2 there is one group of examples"):
+        check_rest(np.array([0, 0, 1, 1, 1]), [3, 3, 4, 5, 5])
+    check_rest(np.array([0, 0, 1, 1, 2]), [3, 3, 4, 4, 5])
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_large_group_does_not_choose_the_checkpoint(seed: int) -> None:
+    """Of a thousand examples three hundred are by one author, who is to be learnt from."""
+    authors = ["many"] * 300 + [f"author {n}" for n in range(700)]
+    given = examples([f"text {n}" for n in range(1000)], ["x", "y"] * 500, authors)
+    entries = Entries(TASK, given, [], groups_of(TASK, given, "author"))
+    inside = np.arange(200, 1000)
+    sides = sides_of(entries, inside, seed)
+    assert sorted(np.concatenate(list(sides.values()))) == inside.tolist()
+    assert 50 < len(sides["development"]) < 120
+    groups = {side: {entries.groups[place] for place in places} for side, places in sides.items()}
+    assert not groups["train"] & groups["development"]
 
 
 def test_a_class_that_a_fold_lacks_is_told() -> None:

@@ -10,8 +10,8 @@ import pytest
 from bertwright.compete.submission import form_of, write_submission
 from bertwright.config import ReadingSettings
 from bertwright.errors import UserError
-from bertwright.tasks import Classify
-from bertwright.tasks.task import Example
+from bertwright.tasks import Classify, Tag
+from bertwright.tasks.task import Example, read_all
 
 ANSWERS = [np.array([0.9, 0.1]), np.array([0.2, 0.8]), np.array([0.4, 0.6])]
 
@@ -56,6 +56,36 @@ def test_probabilities_where_the_sample_has_some(tmp_path: Path) -> None:
     assert lines == ["id,target", "a,0.100000", "b,0.800000", "c,0.600000"]
 
 
+def test_a_probability_in_a_column_of_its_class(tmp_path: Path) -> None:
+    lines, _ = submitted(tmp_path, "id,no\na,0.5\nb,0.5\nc,0.5\n")
+    assert lines == ["id,no", "a,0.900000", "b,0.200000", "c,0.400000"]
+
+
+def test_a_sample_with_tabs(tmp_path: Path) -> None:
+    (tmp_path / "sample.tsv").write_text("id\ttarget\nb\tno\na\tno\nc\tno\n", encoding="utf-8")
+    of_test = examples(["a", "b", "c"])
+    form, _ = form_of(tmp_path / "sample.tsv", task(), of_test, "id")
+    write_submission(tmp_path / "submission.tsv", form, task(), of_test, ANSWERS)
+    assert (tmp_path / "submission.tsv").read_text(encoding="utf-8") == "id\ttarget\nb\tyes\na\tno\nc\tyes\n"
+
+
+def test_ids_of_sentences(tmp_path: Path) -> None:
+    """CoNLL-U's sent_id counts; a sentence without one is named by its line, and goes by order."""
+    tags = Tag(ReadingSettings(), ["x", "y"], {"scheme": None})
+    (tmp_path / "sample.csv").write_text("id,tags\ns2,x\ns1,x\n", encoding="utf-8")
+    for comments, places, told in ((("# sent_id = s1\n", "# sent_id = s2\n"), [1, 0], []), (("", ""), [0, 1], 1)):
+        lines = [
+            f"{comment}1\t{word}{chr(9) + '_'}" + "\t_" * 7 + "\n\n"
+            for comment, word in zip(comments, "ab", strict=True)
+        ]
+        (tmp_path / "test.conllu").write_text("".join(lines), encoding="utf-8")
+        form, odd = form_of(
+            tmp_path / "sample.csv", tags, read_all(tags, tmp_path / "test.conllu", labelled=False), "id"
+        )
+        assert form.places == places
+        assert odd == told or len(odd) == told
+
+
 def test_labels_that_look_like_numbers_are_labels(tmp_path: Path) -> None:
     lines, _ = submitted(tmp_path, "id,target\na,0\nb,0\nc,1\n", task=task(["0", "1"]))
     assert lines == ["id,target", "a,0", "b,1", "c,1"]
@@ -75,8 +105,12 @@ def test_numbers(tmp_path: Path) -> None:
 
 
 def test_without_a_sample(tmp_path: Path) -> None:
-    lines, _ = submitted(tmp_path, None)
+    lines, odd = submitted(tmp_path, None)
     assert lines == ["id,label", "a,no", "b,yes", "c,yes"]
+    assert odd == []
+    lines, odd = submitted(tmp_path, None, examples=examples(["2", "3", "4"], with_ids=False))
+    assert lines == ["id,label", "2,no", "3,yes", "4,yes"]
+    assert odd == ["the test file has no column 'id': the submission names its examples by their lines"]
 
 
 def test_a_test_file_without_ids_is_taken_in_order(tmp_path: Path) -> None:

@@ -41,6 +41,14 @@ def test_focal_loss_looks_away_from_what_is_known(logits: Tensor, wanted: Tensor
     assert share_kept[1] == pytest.approx(0.25)
 
 
+def test_focal_loss_of_what_is_certain_has_a_slope() -> None:
+    """A root is infinitely steep at 0."""
+    logits = torch.tensor([[60.0, 0.0]], requires_grad=True)
+    class_loss(logits, torch.tensor([0]), focal=0.5).backward()
+    assert logits.grad is not None
+    assert torch.isfinite(logits.grad).all()
+
+
 def test_weights_multiply_the_loss_of_a_class(logits: Tensor, wanted: Tensor) -> None:
     weights = torch.tensor([0.5, 3.0, 1.0])
     each = functional.cross_entropy(logits, wanted, reduction="none")

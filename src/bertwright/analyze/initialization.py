@@ -122,7 +122,7 @@ def _curves(recipe: FinetuneRecipe, result: dict[str, Any], run: Run) -> dict[st
     return {
         "task": recipe.task,
         "metric": result["metric"],
-        "labels": len(result["labels"]) if recipe.data.label_kind == "class" else 0,
+        "labels": len(result["labels"]) if recipe.task != "tag" and recipe.data.label_kind == "class" else 0,
         "examples": result["examples"],
         "loss": [round(statistics.mean(losses), 5) for losses in by_epoch],
         "score": [record["evaluation"][result["metric"]] for record in log if "evaluation" in record],

@@ -1,7 +1,5 @@
 """Trainings of an analysis: each is done once, goes on where it was stopped, and leaves a JSON file."""
 
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +9,7 @@ from bertwright.config import FinetuneRecipe
 from bertwright.errors import UserError
 from bertwright.finetune import Given, finetune
 from bertwright.recipe import parse
-from bertwright.run import Run, read_json, remove_folder, write_json
+from bertwright.run import Run, digest, read_json, remove_folder, write_json
 from bertwright.train import Progress
 
 Found = Callable[[dict[str, Any], Run], dict[str, Any]]
@@ -87,11 +85,6 @@ class Trainings:
         if run.folder.exists():  # only now: what it found is in the cell
             remove_folder(run.folder)
         return kept
-
-
-def digest(settings: Any) -> str:
-    """A short name of settings."""
-    return hashlib.blake2b(json.dumps(settings, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
 def changed(recipe: FinetuneRecipe, sections: Mapping[str, Any]) -> FinetuneRecipe:

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bertwright.compete.cells import Cell, Entries, cell
-from bertwright.compete.folds import classes_of, divide, told_of_folds
+from bertwright.compete.folds import check_rest, classes_of, divide, told_of_folds
 from bertwright.compete.leaderboard import leaderboard, read_held_back
-from bertwright.compete.preparation import adapted, look_at, read_entries
+from bertwright.compete.preparation import adapted, check_members, look_at, read_entries
 from bertwright.compete.search import searched
 from bertwright.compete.submission import form_of, write_submission
 from bertwright.config import CompeteRecipe, expand
@@ -49,17 +49,24 @@ def compete(
     tune_memory()
     use_threads(0)
     with Run(folder).claimed():
-        _remember(recipe, folder)
         entries, notices = read_entries(recipe)
-        _remember_files(recipe, folder)
         sample = expand(recipe.data.sample) if recipe.data.sample is not None else None
         form, odd = form_of(sample, entries.task, entries.test, recipe.data.id_column)
         held_back = read_held_back(recipe, entries)
         divisions = {}
         for seed in recipe.folds.seeds:
             divisions[seed] = divide(entries.groups, classes_of(entries.train), recipe.folds.number, seed)
+            check_rest(divisions[seed], entries.groups)
             odd += told_of_folds(entries.train, divisions[seed], entries.groups)
+        check_members(recipe, entries)
+        _remember(recipe, folder)
+        _remember_files(recipe, folder)
         notices += dict.fromkeys([*odd, *look_at(recipe, entries, folder)])
+        if any(member.search for member in recipe.members.values()):
+            notices.append(
+                "settings were chosen by trials on the examples of all folds but the first of the first seed: of a "
+                "member that has a search only this fold's score is of examples that had no part in the choice"
+            )
         for notice in notices:
             say(notice)
         members = {name: adapted(name, each, entries, folder, say, progress) for name, each in recipe.members.items()}
@@ -77,28 +84,44 @@ def compete(
         say("the leaderboard and the submission")
         result, answers = leaderboard(recipe, entries, held_back, divisions, cells)
         chosen = {name: each.model_dump(mode="json", exclude_none=True) for name, each in members.items()}
-        result |= {"members": chosen, "notices": notices, "submission": str(folder / "submission.csv")}
-        write_submission(folder / "submission.csv", form, entries.task, entries.test, answers)
+        submission = folder / ("submission.tsv" if sample is not None and sample.suffix == ".tsv" else "submission.csv")
+        result |= {"members": chosen, "notices": notices, "submission": str(submission)}
+        write_submission(submission, form, entries.task, entries.test, answers)
         write_json(folder / "results" / "compete.json", result)
         return result
 
 
 def _remember(recipe: CompeteRecipe, folder: Path) -> None:
-    """Keep the recipe with the competition.
+    """Keep the recipe with the competition, and with it the members of earlier times.
 
     Raises:
-        UserError: another competition is in the folder.
+        UserError: what is kept of the competition was trained by other settings.
     """
     file = folder / "recipe.toml"
-    if not file.exists():
-        write_text(file, dump_recipe(recipe))
-    elif load_recipe(CompeteRecipe, file) != recipe:
-        raise UserError(
-            "a competition by another recipe is in this folder",
-            file=folder,
-            expected="the same recipe, to go on with it",
-            advice="choose another folder by run=FOLDER, or remove this one",
-        )
+    members = dict(recipe.members)
+    if file.exists():
+        kept = load_recipe(CompeteRecipe, file)
+        if _divided_by(kept) != _divided_by(recipe):
+            raise UserError(
+                "a competition by another recipe is in this folder",
+                file=folder,
+                expected="the same task, data and folds, to go on with it; members may be added or left out",
+                advice="choose another folder by run=FOLDER, or remove this one",
+            )
+        for name, member in kept.members.items():
+            if members.setdefault(name, member) != member:
+                raise UserError(
+                    f"the member {name!r} had other settings when the competition began",
+                    file=file,
+                    expected="the same ones, to go on with its models",
+                    advice="give the new settings to a member of another name",
+                )
+    write_text(file, dump_recipe(recipe.model_copy(update={"members": members})))
+
+
+def _divided_by(recipe: CompeteRecipe) -> dict[str, Any]:
+    """The settings that every model depends on."""
+    return recipe.model_dump(exclude={"run": True, "members": True, "data": {"sample", "solution"}})
 
 
 def _remember_files(recipe: CompeteRecipe, folder: Path) -> None:

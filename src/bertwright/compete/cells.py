@@ -2,13 +2,13 @@
 
 A cell is kept as JSON once it is there, so that a competition which was stopped goes on from it. Nothing can leak:
 the cell's model is given the examples of the other folds alone, its checkpoint is chosen by some of them, and its
-pseudo-labels are its own. That its answers are on examples which it was not trained on is written into the cell, and
-checked each time that it is read.
+pseudo-labels are its own. The examples that it was given are written into the cell, and each time that it is read they
+are compared with those that it answers.
 """
 
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,10 @@ class Entries:
     test: list[Example]
     groups: list[int]
     """Of the training examples: those of one group are never parted."""
+
+    def sides(self, places: Mapping[str, np.ndarray]) -> dict[str, list[Example]]:
+        """The training examples with these numbers."""
+        return {side: [self.train[place] for place in of_side] for side, of_side in places.items()}
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,14 @@ def cell(
         outside = np.flatnonzero(folds == fold)
         held_out = [entries.train[place] for place in outside]
         run = folder / "models" / path.stem
+        places = {"train": inside} if name == LINEAR else sides_of(entries, inside, seed)
+        sides = entries.sides(places)
         if name == LINEAR:
-            found = _linear(entries, [entries.train[place] for place in inside], held_out)
+            found = _linear(entries, sides["train"], held_out)
         else:
-            sides = sides_of(entries, inside, seed)
             found = _encoder(recipe, recipe.members[name], run, entries, sides, held_out, seed, progress)
-        write_json(path, {"trained_on": inside.tolist(), "places": outside.tolist(), **found})
+        seen = np.sort(np.concatenate(list(places.values()))).tolist()
+        write_json(path, {"trained_on": seen, "places": outside.tolist(), **found})
         # The answers are what counts; the weights of dozens of models would fill the disk.
         for weights in (part for each in (run, _again(run)) for part in (each / "checkpoints", each / "best")):
             shutil.rmtree(weights, ignore_errors=True)
@@ -119,11 +125,10 @@ def _read(path: Path, entries: Entries) -> Cell:
             expected="answers to examples that the model has not seen",
             advice="remove this file, and compete again: the model is trained anew",
         )
-    unpacked = entries.task.unpacked
     return Cell(
         places=kept["places"],
-        answers=[unpacked(entries.train[n], each) for n, each in zip(kept["places"], kept["answers"], strict=True)],
-        test=[unpacked(example, each) for example, each in zip(entries.test, kept["test"], strict=True)],
+        answers=list(map(entries.task.unpacked, kept["answers"])),
+        test=list(map(entries.task.unpacked, kept["test"])),
         seconds=kept["seconds"],
         pseudo_labelled=kept["pseudo_labelled"],
     )
@@ -170,14 +175,23 @@ def _encoder(
     }
 
 
-def sides_of(entries: Entries, inside: np.ndarray, seed: int) -> dict[str, list[Example]]:
-    """The examples that a model is trained on, and a tenth of them, in whole groups, that choose its checkpoint."""
+def sides_of(entries: Entries, inside: np.ndarray, seed: int) -> dict[str, np.ndarray]:
+    """The numbers of the examples that a model is trained on, and of those that choose its checkpoint.
+
+    These are about a tenth of what it may see, in whole groups.
+
+    Args:
+        entries: of the competition.
+        inside: numbers of the training examples that it may see, of two groups at least.
+        seed: of the division.
+    """
     train, groups = [entries.train[place] for place in inside], [entries.groups[place] for place in inside]
-    parts = divide(groups, classes_of(train), min(DEVELOPMENT_PARTS, max(2, len(set(groups)))), seed)
-    return {
-        "train": [example for example, part in zip(train, parts, strict=True) if part],
-        "development": [example for example, part in zip(train, parts, strict=True) if not part],
-    }
+    number = min(DEVELOPMENT_PARTS, len(set(groups)))
+    parts = divide(groups, classes_of(train), number, seed)
+    # A large group makes a large part, which must not be lost for training.
+    names, sizes = np.unique(parts, return_counts=True)
+    chosen = names[np.abs(sizes - len(inside) / DEVELOPMENT_PARTS).argmin()]
+    return {"train": inside[parts != chosen], "development": inside[parts == chosen]}
 
 
 def _again(run: Path) -> Path:
@@ -208,10 +222,13 @@ def _finetune(settings: FinetuneRecipe, given: Given, progress: Progress | None)
 
 
 def _sure(entries: Entries, answers: Sequence[Any], share: float) -> list[Example]:
-    """Test examples of which the most likely class has at least this probability, with it for their label."""
-    labels = entries.task.labels
+    """Test examples of which the most likely class has at least this probability, with it for their label.
+
+    Not those that stand in the training file, too: the fold that is held out may have them.
+    """
+    task, known = entries.task, {entries.task.key(example) for example in entries.train}
     return [
-        replace(example, label=labels[int(answer.argmax())])
+        replace(example, label=task.labels[int(answer.argmax())])
         for example, answer in zip(entries.test, answers, strict=True)
-        if float(answer.max()) >= share
+        if float(answer.max()) >= share and task.key(example) not in known
     ]

@@ -26,16 +26,11 @@ class Blend:
     threshold: float
     """See Task.shifted."""
 
-    def answers(self, task: Task, examples: Sequence[Example], of_members: Sequence[Sequence[Any]]) -> list[Any]:
+    def answers(self, task: Task, of_members: Sequence[Sequence[Any]]) -> list[Any]:
         """The mixture's answers, out of those of each member."""
         chosen = [number for number, weight in enumerate(self.weights) if weight > 0]
-        weights = [self.weights[number] for number in chosen]
-        return [
-            task.shifted(
-                task.combined(example, [of_members[number][place] for number in chosen], weights), self.threshold
-            )
-            for place, example in enumerate(examples)
-        ]
+        mixed = task.combined([of_members[number] for number in chosen], [self.weights[number] for number in chosen])
+        return task.shifted(mixed, self.threshold)
 
 
 def fit(task: Task, examples: Sequence[Example], of_members: Sequence[Sequence[Any]], metric: str) -> Blend:
@@ -54,7 +49,7 @@ def fit(task: Task, examples: Sequence[Example], of_members: Sequence[Sequence[A
 
     def value(counts: np.ndarray) -> float:
         blend = Blend((counts / counts.sum()).tolist(), 0.0)
-        return sign * task.scores(examples, blend.answers(task, examples, of_members))["metrics"][metric]
+        return sign * task.scores(examples, blend.answers(task, of_members))["metrics"][metric]
 
     counts = np.zeros(len(of_members))
     best_value, best_counts = -np.inf, counts
@@ -64,7 +59,7 @@ def fit(task: Task, examples: Sequence[Example], of_members: Sequence[Sequence[A
         if max(tried) > best_value:
             best_value, best_counts = max(tried), counts
     weights = (best_counts / best_counts.sum()).tolist()
-    mixed = Blend(weights, 0.0).answers(task, examples, of_members)
+    mixed = Blend(weights, 0.0).answers(task, of_members)
     return Blend(weights, task.best_threshold(examples, mixed, metric))
 
 
@@ -79,13 +74,11 @@ def cross_fitted(
     found: list[Any] = [None] * len(examples)
     for fold in np.unique(folds):
         inside, outside = np.flatnonzero(folds == fold), np.flatnonzero(folds != fold)
-        blend = fit(task, *_chosen(examples, of_members, outside), metric)
-        for place, answer in zip(inside, blend.answers(task, *_chosen(examples, of_members, inside)), strict=True):
+        blend = fit(task, [examples[place] for place in outside.tolist()], _chosen(of_members, outside), metric)
+        for place, answer in zip(inside, blend.answers(task, _chosen(of_members, inside)), strict=True):
             found[place] = answer
     return found
 
 
-def _chosen(
-    examples: Sequence[Example], of_members: Sequence[Sequence[Any]], places: np.ndarray
-) -> tuple[list[Example], list[list[Any]]]:
-    return [examples[place] for place in places], [[answers[place] for place in places] for answers in of_members]
+def _chosen(of_members: Sequence[Sequence[Any]], places: np.ndarray) -> list[list[Any]]:
+    return [[answers[place] for place in places.tolist()] for answers in of_members]

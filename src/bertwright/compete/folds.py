@@ -14,7 +14,7 @@ def groups_of(task: Task, examples: Sequence[Example], column: str | None) -> li
     """The number of each example's group.
 
     Two examples are of one group if they have the same text (case and punctuation aside) or belong together by the task
-    (questions on one passage), or by the column; and so on from one to the next.
+    (questions on one passage), or by a value of the column; and so on from one to the next.
 
     Args:
         task: tells what belongs together.
@@ -37,7 +37,8 @@ def groups_of(task: Task, examples: Sequence[Example], column: str | None) -> li
                 expected=f"one of {', '.join(map(repr, example.columns)) or 'the columns of a table'}",
                 advice="set data.group_column to one of them, or leave it out",
             )
-        keys[-1].append(("column", example.columns[column]))
+        if example.columns[column].strip():  # examples without a value have no group in common
+            keys[-1].append(("column", example.columns[column]))
     return connected(keys)
 
 
@@ -71,6 +72,21 @@ def divide(groups: Sequence[int], classes: Sequence[int], number: int, seed: int
         for fold, (_, held_out) in enumerate(splitter.split(np.zeros(len(groups)), spread, groups)):
             folds[held_out] = fold
     return folds
+
+
+def check_rest(folds: np.ndarray, groups: Sequence[int]) -> None:
+    """See that each fold leaves two groups at least: some to learn from, and others that choose the checkpoint.
+
+    Raises:
+        UserError: one leaves less.
+    """
+    for fold in np.unique(folds):
+        if len({group for group, of in zip(groups, folds, strict=True) if of != fold}) < 2:
+            raise UserError(
+                f"without fold {fold + 1} there is one group of examples",
+                expected="two at least: some examples to learn from, and others that choose the checkpoint",
+                advice="raise folds.number, or leave out data.group_column if what it holds is no group",
+            )
 
 
 def classes_of(examples: Sequence[Example]) -> list[int]:

@@ -33,7 +33,8 @@ def read_held_back(recipe: CompeteRecipe, entries: Entries) -> HeldBack | None:
     """The held-back part of a competition, if the recipe names one.
 
     Raises:
-        UserError: nothing is left of it, or it has labels that the training file does not have.
+        UserError: nothing is left of it, it has other texts under the ids of the test file, or labels that the training
+            file does not have.
     """
     if recipe.data.solution is None:
         return None
@@ -49,6 +50,15 @@ def read_held_back(recipe: CompeteRecipe, entries: Entries) -> HeldBack | None:
             advice="check data.solution and data.id_column",
         )
     examples = [labelled[entries.test[place].id] for place in places]
+    for place, example in zip(places, examples, strict=True):
+        if task.key(example) != task.key(entries.test[place]):
+            raise UserError(
+                f"the example {example.id!r} has another text than in the test file",
+                file=file,
+                line=example.line,
+                expected=f"that of {entries.test[place].file}:{entries.test[place].line}",
+                advice=f"give both files the same ids, in a column {recipe.data.id_column!r}",
+            )
     task.check(examples)
     return HeldBack(task, places, examples)
 
@@ -76,21 +86,23 @@ def leaderboard(
     metric = recipe.data.metric or task.metric_names[0]
     by_seed = {name: {s: _joined(found, len(train)) for s, found in of.items()} for name, of in cells.items()}
     # The folds and seeds of a member are averaged; what is mixed are members.
-    answers = [_mean(task, train, list(of.values())) for of in by_seed.values()]
-    on_test = [_mean(task, entries.test, [each.test for s in of.values() for each in s]) for of in cells.values()]
+    answers = [_mean(task, list(of.values())) for of in by_seed.values()]
+    on_test = [_mean(task, [each.test for s in of.values() for each in s]) for of in cells.values()]
     rows = []
-    for name, of_test in zip(cells, on_test, strict=True):
-        row = _row(task, train, metric, by_seed[name], cells[name])
+    for name, own, of_test in zip(cells, answers, on_test, strict=True):
+        row = _row(task, train, metric, by_seed[name], cells[name], divisions)
         if held_back is not None:
-            row["held_back"] = held_back.metrics(of_test)[metric]
+            row["held_back"] = held_back.metrics(fit(task, train, [own], metric).answers(task, [of_test]))[metric]
         rows.append({"name": name, **row})
     rows.sort(key=lambda row: row["out_of_fold"], reverse=metric not in LOWER_IS_BETTER)
-    mixed = task.scores(train, cross_fitted(task, train, answers, divisions[recipe.folds.seeds[0]], metric))
-    blend = fit(task, train, answers, metric)
-    submitted = blend.answers(task, entries.test, on_test)
+    folds = divisions[recipe.folds.seeds[0]]
+    crossed = cross_fitted(task, train, answers, folds, metric)
+    mixed, blend = task.scores(train, crossed), fit(task, train, answers, metric)
+    submitted = blend.answers(task, on_test)
     counts = {"train": len(train), "test": len(entries.test)}
     ensemble: dict[str, Any] = {
         "out_of_fold": mixed["metrics"][metric],
+        "by_fold": _by_fold(task, train, metric, crossed, folds),
         "weights": dict(zip(cells, blend.weights, strict=True)),
         "threshold": blend.threshold,
         "scores": mixed,
@@ -119,11 +131,15 @@ def _row(
     metric: str,
     answers: Mapping[int, Sequence[Any]],
     cells: Mapping[int, Sequence[Cell]],
+    divisions: Mapping[int, np.ndarray],
 ) -> dict[str, Any]:
-    """The scores of a member where it had seen no label."""
-    of_seeds = [task.scores(train, list(each))["metrics"][metric] for each in answers.values()]
+    """The scores of a member where it had seen no label, its threshold for a fold chosen on the others."""
+    of_seeds, of_folds = [], []
+    for seed, folds in divisions.items():
+        crossed = cross_fitted(task, train, [answers[seed]], folds, metric)
+        of_seeds.append(task.scores(train, crossed)["metrics"][metric])
+        of_folds += _by_fold(task, train, metric, crossed, folds)
     every = [each for of_seed in cells.values() for each in of_seed]
-    of_folds = [task.scores([train[n] for n in each.places], each.answers)["metrics"][metric] for each in every]
     return {
         "out_of_fold": statistics.mean(of_seeds),
         "by_seed": of_seeds,
@@ -131,6 +147,16 @@ def _row(
         "seconds": round(sum(each.seconds for each in every), 1),
         "pseudo_labelled": sum(each.pseudo_labelled for each in every),
     }
+
+
+def _by_fold(
+    task: Task, train: Sequence[Example], metric: str, answers: Sequence[Any], folds: np.ndarray
+) -> list[float]:
+    """The score of each fold's examples."""
+    places = [np.flatnonzero(folds == fold).tolist() for fold in np.unique(folds)]
+    return [
+        task.scores([train[n] for n in of_fold], [answers[n] for n in of_fold])["metrics"][metric] for of_fold in places
+    ]
 
 
 def _joined(cells: Sequence[Cell], count: int) -> list[Any]:
@@ -143,7 +169,6 @@ def _joined(cells: Sequence[Cell], count: int) -> list[Any]:
     return found
 
 
-def _mean(task: Task, examples: Sequence[Example], answers: Sequence[Sequence[Any]]) -> list[Any]:
+def _mean(task: Task, of_models: Sequence[Sequence[Any]]) -> list[Any]:
     """The answers of several models with equal weights."""
-    weights = [1 / len(answers)] * len(answers)
-    return [task.combined(example, [each[n] for each in answers], weights) for n, example in enumerate(examples)]
+    return task.combined(of_models, [1 / len(of_models)] * len(of_models))

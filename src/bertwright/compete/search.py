@@ -47,15 +47,16 @@ def searched(
     member = recipe.members[name]
     if not member.search:
         return member
-    optuna, seed = _optuna(), recipe.folds.seeds[0]
+    optuna, seed = import_optuna(), recipe.folds.seeds[0]
     lower = (recipe.data.metric or entries.task.metric_names[0]) in LOWER_IS_BETTER
-    sampler = optuna.samplers.TPESampler(seed=seed)
-    study = optuna.create_study(direction="minimize" if lower else "maximize", sampler=sampler)
+    study = optuna.create_study(direction="minimize" if lower else "maximize")
     space = {key: _distribution(optuna, *limits) for key, limits in member.search.items()}
-    sides = sides_of(entries, np.flatnonzero(folds != 0), seed)
+    sides = entries.sides(sides_of(entries, np.flatnonzero(folds != 0), seed))
     for number in range(1, member.trials + 1):
         path = folder / "search" / f"{name}-{number}.json"
         if not path.exists():
+            # A trial that was stopped is proposed again: its seed is its own, not where the one before it left off.
+            study.sampler = optuna.samplers.TPESampler(seed=1000 * seed + number)
             trial = study.ask(space)
             say(f"{name}, trial {number} of {member.trials}: {_told(trial.params)}")
             run = path.with_suffix("")
@@ -74,7 +75,12 @@ def searched(
     return _with(member, study.best_params)
 
 
-def _optuna() -> Any:
+def import_optuna() -> Any:
+    """The package optuna.
+
+    Raises:
+        UserError: it is not installed.
+    """
     try:
         import optuna
     except ImportError:

@@ -27,8 +27,8 @@ class Form:
     places: list[int]
     """Of each row, the number of its test example."""
     fill: str
-    """What stands beside the id: "answer", "probability" (of the second of two classes), or "probabilities", a column
-    for each class."""
+    """What stands beside the id: "answer", "probability" (of the second of two classes), or "probabilities", each in a
+    column with the name of its class."""
 
 
 def form_of(sample: Path | None, task: Task, examples: Sequence[Example], id_column: str) -> tuple[Form, list[str]]:
@@ -46,7 +46,10 @@ def form_of(sample: Path | None, task: Task, examples: Sequence[Example], id_col
     if sample is None:
         answer = "answer" if isinstance(task, QuestionAnswering) else task.settings.label_column
         ids = [example.id for example in examples]
-        return Form([id_column, answer], id_column, ids, list(range(len(ids))), "answer"), []
+        odd = [f"the test file has no column {id_column!r}: the submission names its examples by their lines"]
+        numbered = any(_is_numbered(example, id_column) for example in examples)
+        form = Form([id_column, answer], id_column, ids, list(range(len(ids))), "answer")
+        return form, odd if numbered else []
     rows = list(read_rows(sample, []))
     columns = list(rows[0].values)
     if id_column not in columns:
@@ -68,7 +71,7 @@ def form_of(sample: Path | None, task: Task, examples: Sequence[Example], id_col
             expected="each id once",
             advice="is data.id_column the right column?",
         )
-    if not isinstance(task, QuestionAnswering) and not all(id_column in example.columns for example in examples):
+    if any(_is_numbered(example, id_column) for example in examples):
         return Form(columns, id_column, ids, _by_order(sample, ids, examples, id_column), fill), [
             f"the test file has no column {id_column!r}: its examples are taken in the order of the sample"
         ]
@@ -88,9 +91,10 @@ def form_of(sample: Path | None, task: Task, examples: Sequence[Example], id_col
 
 
 def write_submission(path: Path, form: Form, task: Task, examples: Sequence[Example], answers: Sequence[Any]) -> None:
-    """Write answers to test examples in a form."""
+    """Write answers to test examples in a form, as .csv or .tsv."""
+    delimiter = "\t" if path.suffix == ".tsv" else ","
     with atomic_file(path) as raw:
-        table = csv.writer(codecs.getwriter("utf-8")(raw), lineterminator="\n")
+        table = csv.writer(codecs.getwriter("utf-8")(raw), delimiter=delimiter, lineterminator="\n")
         table.writerow(form.columns)
         for identity, place in zip(form.ids, form.places, strict=True):
             example, answer = examples[place], answers[place]
@@ -100,6 +104,13 @@ def write_submission(path: Path, form: Form, task: Task, examples: Sequence[Exam
                     for name in form.columns
                 ]
             )
+
+
+def _is_numbered(example: Example, id_column: str) -> bool:
+    """Whether its id is no more than its place in the file."""
+    if example.columns:
+        return id_column not in example.columns
+    return example.id in (str(example.line), f"{Path(example.file).as_posix()}:{example.line}")
 
 
 def _by_order(sample: Path, ids: Sequence[str], examples: Sequence[Example], id_column: str) -> list[int]:
@@ -124,8 +135,11 @@ def _fill_of(path: Path, task: Task, columns: Sequence[str], id_column: str, row
     classes = task.problem == "single_label_classification"
     if len(others) == 1:
         shown = {row.values[others[0]].strip() for row in rows} - {""}
-        of_two = classes and len(task.labels) == 2
-        return "probability" if of_two and not shown <= set(task.labels) and all(map(_is_share, shown)) else "answer"
+        if not classes or shown <= set(task.labels) or not all(map(_is_share, shown)):
+            return "answer"
+        if others[0] in task.labels:
+            return "probabilities"  # of this class
+        return "probability" if len(task.labels) == 2 else "answer"
     if task.problem is not None and sorted(others) == task.labels:
         return "probabilities"
     raise UserError(

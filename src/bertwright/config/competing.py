@@ -1,7 +1,7 @@
 """The recipe of `compete`."""
 
 import re
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -29,8 +29,14 @@ class FoldsSettings(Settings):
     """[folds]: how the training examples are divided."""
 
     number: int = Field(default=5, ge=2)
-    seeds: list[int] = Field(default=[1])
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default=[1], min_length=1)
     """Each divides anew and trains a model of every member for every fold."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(set(self.seeds)) < len(self.seeds):
+            raise ValueError(f"a seed stands twice among {self.seeds}")
+        return self
 
 
 LINEAR = "linear"
@@ -61,13 +67,13 @@ class MemberSettings(Settings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        sections: dict[str, Settings] = {
-            name: getattr(self, name) for name in ("start", "optimizer", "tricks", "train")
-        }
+        sections: dict[str, Settings] = {name: getattr(self, name) for name in SECTIONS}
         for key, (low, high) in self.search.items():
             section, _, entry = key.partition(".")
             if section not in sections or entry not in type(sections[section]).model_fields:
                 raise ValueError(f"search: {key!r} is no setting of start, optimizer, tricks or train")
+            if key == "train.seed":
+                raise ValueError("search: the seed comes from folds.seeds")
             if low >= high:
                 raise ValueError(f"search: {key!r} goes from {low} to {high}")
         if self.train.seed != TrainSettings.model_fields["seed"].default:

@@ -100,6 +100,9 @@ def _board(result: dict[str, Any], say: Say) -> list[Block]:
     chart = spread_points(named, metric_name(metric, say), (say("a fold"), say("all folds")))
     blocks.append(Figure(chart, summary=say("{metric}, out of fold", metric=metric_name(metric, say)), height=300))
     blocks += [Paragraph(notice, tone="warning") for notice in result["notices"][:NOTICES_SHOWN]]
+    if len(result["notices"]) > NOTICES_SHOWN:
+        more = number(len(result["notices"]) - NOTICES_SHOWN)
+        blocks.append(Paragraph(say("{count} more", count=more), tone="note"))
     return blocks
 
 

@@ -17,7 +17,13 @@ from bertwright.batches import Batch, Rows, Segments, SpecialTokens
 from bertwright.config import ModelConfig
 from bertwright.corpus import Row, read_rows
 from bertwright.errors import UserError
-from bertwright.metrics import classification_metrics, confusion, multilabel_metrics, regression_metrics
+from bertwright.metrics import (
+    classification_metrics,
+    confusion,
+    multilabel_metrics,
+    probability_metrics,
+    regression_metrics,
+)
 from bertwright.model.heads import ClassificationModel, EncoderModel
 from bertwright.tasks.losses import symmetric_divergence_of_each
 from bertwright.tasks.task import MOST_WRONG, Example, Task, Window, of_examples, spans
@@ -54,7 +60,8 @@ class Classify(Task):
             return "pearson", "spearman", "rmse"
         if self.settings.label_kind == "classes":
             return "micro_f1", "macro_f1", "exact"
-        return "accuracy", "macro_f1", "matthews", *(("f1",) if len(self.labels) == 2 else ())
+        of_two = ("f1", "roc_auc") if len(self.labels) == 2 else ()
+        return "accuracy", "macro_f1", "matthews", "log_loss", *of_two
 
     @property
     def problem(self) -> str:
@@ -224,40 +231,44 @@ class Classify(Task):
         shares = np.exp(logits - logits.max(), dtype=np.float64)
         return shares / shares.sum()
 
-    def combined(self, example: Example, answers: Sequence[Any], weights: Sequence[float]) -> np.ndarray:
+    def combined(self, of_models: Sequence[Sequence[Any]], weights: Sequence[float]) -> list[np.ndarray]:
         """The mean of probabilities or numbers."""
-        del example
-        return np.average(np.stack(answers), axis=0, weights=weights)
+        return list(np.average([np.stack(answers) for answers in of_models], axis=0, weights=weights))
 
-    def shifted(self, answer: Any, threshold: float) -> np.ndarray:
+    def shifted(self, answers: Sequence[Any], threshold: float) -> list[np.ndarray]:
         """Probabilities whose log-odds are lower by the threshold: of the second of two classes, or of each."""
-        shares = np.clip(answer, 1e-9, 1 - 1e-9)
+        if threshold == 0:
+            return list(answers)
+        shares = np.clip(np.stack(answers), 1e-9, 1 - 1e-9)
         lowered = 1 / (1 + np.exp(threshold - np.log(shares) + np.log1p(-shares)))
-        return lowered if self.settings.label_kind == "classes" else np.array([1 - lowered[1], lowered[1]])
+        if self.settings.label_kind == "class":
+            lowered = np.stack([1 - lowered[:, 1], lowered[:, 1]], axis=1)
+        return list(lowered)
 
     def best_threshold(self, examples: Sequence[Example], answers: Sequence[Any], metric: str) -> float:
         """Of the log-odds of the second of two classes, or of all that may hold, for the best value of a metric."""
         kind = self.settings.label_kind
-        # The most likely class is the best guess for accuracy: on few examples a threshold would only be chance.
-        if kind == "number" or metric == "accuracy" or (kind == "class" and len(self.labels) != 2):
+        # The most likely class is the best guess for accuracy (on few examples a threshold would only be chance), the
+        # probabilities as they are that for what judges them.
+        if (
+            kind == "number"
+            or metric in ("accuracy", "log_loss", "roc_auc")
+            or (kind == "class" and len(self.labels) != 2)
+        ):
             return 0.0
         shares = np.clip(np.stack(answers), 1e-9, 1 - 1e-9)
         odds = (np.log(shares) - np.log1p(-shares))[:, slice(None) if kind == "classes" else 1]
         places = np.unique(np.quantile(odds, np.linspace(0.01, 0.99, THRESHOLDS)))
         tried = [0.0, *((places[1:] + places[:-1]) / 2).tolist()]  # 0 comes first: it wins where nothing is better
-        reached = [
-            self.scores(examples, [self.shifted(answer, each) for answer in answers])["metrics"][metric]
-            for each in tried
-        ]
+        reached = [self.scores(examples, self.shifted(answers, each))["metrics"][metric] for each in tried]
         return float(tried[int(np.argmax(reached))])
 
     def packed(self, answer: Any) -> list[float]:
         """Its numbers."""
         return [round(float(value), 7) for value in answer]
 
-    def unpacked(self, example: Example, packed: Any) -> np.ndarray:
+    def unpacked(self, packed: Any) -> np.ndarray:
         """The numbers."""
-        del example
         return np.array(packed)
 
     def scores(self, examples: Sequence[Example], answers: list[Any]) -> dict[str, Any]:
@@ -286,7 +297,7 @@ class Classify(Task):
         order = [n for n in np.argsort(right, kind="stable") if chosen[n] != truth[n]]
         return {
             **found,
-            "metrics": classification_metrics(truth, chosen, len(self.labels)),
+            "metrics": classification_metrics(truth, chosen, len(self.labels)) | probability_metrics(truth, given),
             "confusion": confusion(truth, chosen, len(self.labels)),
             "most_wrong": [
                 self._wrong(examples[n], self.labels[truth[n]], self.labels[chosen[n]], right[n])

@@ -24,7 +24,7 @@ def class_loss(
     losses = functional.cross_entropy(logits, wanted, label_smoothing=smoothing, reduction="none")
     if focal:
         right = logits.softmax(dim=-1).gather(1, wanted[:, None])[:, 0]
-        losses = losses * (1 - right) ** focal
+        losses = losses * (1 - right).clamp(min=1e-6) ** focal  # at 0 the slope of a root is infinite
     if weights is not None:
         losses = losses * weights.to(losses.device)[wanted]
     return losses.sum()

@@ -7,7 +7,7 @@ where the answer begins, another one where it ends. A passage that does not answ
 
 import unicodedata
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -247,29 +247,17 @@ class QuestionAnswering(Task):
             found.append(Answer(spans_ or [NO_ANSWER], values or [0.0], missing if self.learnt["missing"] else -np.inf))
         return found
 
-    def combined(self, example: Example, answers: Sequence[Any], weights: Sequence[float]) -> Answer:
+    def combined(self, of_models: Sequence[Sequence[Any]], weights: Sequence[float]) -> list[Answer]:
         """Each answer's probability is the mean over the models, in which those that one did not try have none."""
-        del example
-        shares: dict[tuple[int, int], float] = {}
-        missing = 0.0
-        for answer, weight in zip(answers, weights, strict=True):
-            scores = np.array([*answer.scores, answer.missing])
-            of_model = np.exp(scores - np.logaddexp.reduce(scores)) * weight
-            missing += float(of_model[-1])
-            for span, share in zip(answer.spans, of_model[:-1].tolist(), strict=True):
-                shares[span] = shares.get(span, 0.0) + share
-        ranked = sorted(shares.items(), key=lambda each: (-each[1], each[0]))[:CANDIDATES]
-        logarithms = [float(np.log(max(share, 1e-12))) for _, share in ranked]
-        return Answer([span for span, _ in ranked], logarithms, float(np.log(missing)) if missing > 0 else -np.inf)
+        return [_mean(answers, weights) for answers in zip(*of_models, strict=True)]
 
     def packed(self, answer: Any) -> dict[str, Any]:
         """Places and scores; minus infinity, which JSON has not, is null."""
         missing = None if np.isinf(answer.missing) else round(answer.missing, 5)
         return {"spans": answer.spans, "scores": [round(score, 5) for score in answer.scores], "missing": missing}
 
-    def unpacked(self, example: Example, packed: Any) -> Answer:
+    def unpacked(self, packed: Any) -> Answer:
         """The answers."""
-        del example
         missing = -np.inf if packed["missing"] is None else packed["missing"]
         return Answer([(begin, end) for begin, end in packed["spans"]], packed["scores"], missing)
 
@@ -282,9 +270,9 @@ class QuestionAnswering(Task):
         """The threshold by which no answer must be better: that which gives the highest F1."""
         self.learnt["threshold"] = self.best_threshold(examples, answers, "f1")
 
-    def shifted(self, answer: Any, threshold: float) -> Answer:
-        """The score of no answer without the threshold."""
-        return Answer(answer.spans, answer.scores, answer.missing - threshold)
+    def shifted(self, answers: Sequence[Any], threshold: float) -> list[Answer]:
+        """The scores of no answer without the threshold."""
+        return [replace(answer, missing=answer.missing - threshold) for answer in answers]
 
     def best_threshold(self, examples: Sequence[Example], answers: Sequence[Any], metric: str) -> float:
         """By how much no answer must be better, for the highest F1."""
@@ -358,6 +346,21 @@ class QuestionAnswering(Task):
             "score": round(answer.scores[0], 4),
             "alternatives": [example.texts[1][slice(*span)] for span in answer.spans[1 : 1 + ALTERNATIVES]],
         }
+
+
+def _mean(answers: Sequence[Answer], weights: Sequence[float]) -> Answer:
+    """One answer out of those of several models to a question."""
+    shares: dict[tuple[int, int], float] = {}
+    missing = 0.0
+    for answer, weight in zip(answers, weights, strict=True):
+        scores = np.array([*answer.scores, answer.missing])
+        of_model = np.exp(scores - np.logaddexp.reduce(scores)) * weight
+        missing += float(of_model[-1])
+        for span, share in zip(answer.spans, of_model[:-1].tolist(), strict=True):
+            shares[span] = shares.get(span, 0.0) + share
+    ranked = sorted(shares.items(), key=lambda each: (-each[1], each[0]))[:CANDIDATES]
+    logarithms = [float(np.log(max(share, 1e-12))) for _, share in ranked]
+    return Answer([span for span, _ in ranked], logarithms, float(np.log(missing)) if missing > 0 else -np.inf)
 
 
 def in_chinese(examples: Sequence[Example]) -> bool:

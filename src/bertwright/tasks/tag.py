@@ -202,19 +202,23 @@ class Tag(Task):
         """Which labels may follow which, where they mark entities (see schemes.steps)."""
         return steps(self.labels, self.scheme) if self.scheme else None
 
-    def combined(self, example: Example, answers: Sequence[Any], weights: Sequence[float]) -> Labels:
+    def combined(self, of_models: Sequence[Sequence[Any]], weights: Sequence[float]) -> list[Labels]:
         """The best valid labels by the mean of the probabilities."""
-        del example
-        mean = np.average(np.stack([answer.probabilities for answer in answers]), axis=0, weights=weights)
-        return self._decoded(np.log(np.maximum(mean, 1e-12)))
+        return [
+            self._of_shares(np.average([answer.probabilities for answer in answers], axis=0, weights=weights))
+            for answers in zip(*of_models, strict=True)
+        ]
+
+    def _of_shares(self, shares: np.ndarray) -> Labels:
+        return self._decoded(np.log(np.maximum(shares, 1e-12)))
 
     def packed(self, answer: Any) -> list[list[float]]:
         """The probabilities, from which the labels follow."""
         return [[round(float(share), 7) for share in word] for word in answer.probabilities]
 
-    def unpacked(self, example: Example, packed: Any) -> Labels:
+    def unpacked(self, packed: Any) -> Labels:
         """The best valid labels by the probabilities."""
-        return self.combined(example, [Labels([], np.array(packed))], [1.0])
+        return self._of_shares(np.array(packed))
 
     def scores(self, examples: Sequence[Example], answers: list[Any]) -> dict[str, Any]:
         """Entity F1 where the labels mark entities; the accuracy of words, and the sentences that are most wrong."""

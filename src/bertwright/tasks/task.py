@@ -156,25 +156,25 @@ class Task(ABC):
         """The official metrics under "metrics", and what is to be looked at."""
 
     @abstractmethod
-    def combined(self, example: Example, answers: Sequence[Any], weights: Sequence[float]) -> Any:
-        """One answer out of those of several models, whose weights sum to 1."""
+    def combined(self, of_models: Sequence[Sequence[Any]], weights: Sequence[float]) -> list[Any]:
+        """One answer for each example, out of those of several models, whose weights sum to 1."""
 
     def best_threshold(self, examples: Sequence[Example], answers: Sequence[Any], metric: str) -> float:
         """How far answers are to be shifted for the best value of a metric; 0 where nothing can be."""
         del examples, answers, metric
         return 0.0
 
-    def shifted(self, answer: Any, threshold: float) -> Any:
-        """An answer for which another threshold holds: it decides as the old one does at this one."""
+    def shifted(self, answers: Sequence[Any], threshold: float) -> list[Any]:
+        """Answers for which another threshold holds: they decide as the old ones do at this one."""
         del threshold
-        return answer
+        return list(answers)
 
     @abstractmethod
     def packed(self, answer: Any) -> Any:
         """An answer as JSON."""
 
     @abstractmethod
-    def unpacked(self, example: Example, packed: Any) -> Any:
+    def unpacked(self, packed: Any) -> Any:
         """The answer that was packed."""
 
     @abstractmethod
