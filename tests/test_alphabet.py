@@ -1,5 +1,6 @@
 """Alphabets: letters and k-mers, the places they stand for, kept with the tokenizer; masked letters leak nowhere."""
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,7 @@ def test_kmers() -> None:
     assert Alphabet("dna", 3, 2).spell("ACGTAC") == "ACG GTA AC"
     assert Alphabet("dna", 3, 1).spell("AC") == "AC"
     assert Alphabet("dna", 3, 1).spell("") == ""
+    assert Alphabet("any", 2, 1).spell("今天 天气") == "今天 天天 天气"
     assert [Alphabet("dna", 6, stride).overlap for stride in (1, 2, 3, 4, 6)] == [5, 2, 1, 1, 0]
 
 
@@ -126,6 +128,75 @@ def test_a_masked_letter_is_in_no_visible_token(unit: str, k: int, stride: int) 
     assert visible == 0
     assert hidden > 20
     assert abs(asked / len(ids) - 0.15) < 0.03
+
+
+@pytest.mark.parametrize(("k", "stride"), [(3, 1), (6, 1), (6, 2)])
+def test_what_one_span_shows_no_other_hides(k: int, stride: int) -> None:
+    """With the usual shares of random and unchanged tokens, too: spans that meet share one fate."""
+    tokenizer = Tokenizer.train([DNA], settings(kind="symbols", letters="dna", kmer=k, stride=stride))
+    special = SpecialTokens.of(tokenizer)
+    ids, places = tokenizer.encode_batch_with_offsets([DNA])[0]
+    begins = np.array_split(np.arange(len(ids)), len(ids) // 100)
+    rows = pack([(ids[each],) for each in begins], special, length=128, share_rows=False)
+    hidden = kept = 0
+    for seed in range(5):
+        masked = mask_tokens(rows, ObjectiveSettings(), special, seed=seed)
+        for number, each in enumerate(begins):
+            row = int(rows.sequence_starts[number] // 128)
+            shown = masked.input_ids[row, 1 : 1 + len(each)]
+            letters = places[each]
+            seen = {place for begin, end in letters[shown == ids[each]] for place in range(begin, end)}
+            for begin, end in letters[shown == special.mask]:
+                if begin > letters[0, 1] and end < letters[-1, 0]:  # the sequence's edge cuts spans
+                    hidden += 1
+                    assert not set(range(begin, end)) <= seen
+            kept += int(((masked.labels[row, 1 : 1 + len(each)] != IGNORED) & (shown == ids[each])).sum())
+    assert hidden > 500
+    assert kept > 50
+
+
+def test_special_tokens_stand_in_an_alphabet() -> None:
+    for k in (1, 3):
+        kind = "characters" if k == 1 else "symbols"
+        tokenizer = Tokenizer.train([DNA], settings(kind=kind, letters="dna", kmer=k, stride=k))
+        text = "acgTTG[MASK]ATTAGC"
+        (ids, places) = tokenizer.encode_batch_with_offsets([text])[0]
+        first, second = tokenizer.encode("ACGTTG"), tokenizer.encode("ATTAGC")
+        assert ids.tolist() == [*first, tokenizer.mask_id, *second] == tokenizer.encode(text).tolist()
+        assert [text[begin:end] for begin, end in places][len(first)] == "[MASK]"
+        assert text[slice(*places[-1])] == "TTAGC"[-k:]
+
+
+def test_strands_are_documents_on_one_side(tmp_path: Path) -> None:
+    """No sample has the end of a sequence and the beginning of its mirror image; blocks are mirrored, too."""
+    complement = str.maketrans("ACGT", "TGCA")
+    long = "".join(np.random.default_rng(1).choice(list("ACGT"), 45_000))
+    parts = [DNA[begin : begin + 400] for begin in range(0, 4000, 400)]
+    lines = [f">{number}\n{part}\n" for number, part in enumerate([*parts, long])]
+    (tmp_path / "some.fa").write_text("".join(lines), encoding="utf-8")
+    for by, count in (("record", 22), ("block", 30)):
+        recipe = small_recipe(
+            tmp_path,
+            corpus={
+                "files": [str(tmp_path / "some.fa")],
+                "reader": "fasta",
+                "strands": "both",
+                "held_out": 0.4,
+                "held_out_by": by,
+            },
+            tokenizer={"kind": "characters", "letters": "dna"},
+        ).model_copy(update={"store": str(tmp_path / by)})
+        prepare(recipe)
+        store = Store.open(tmp_path / by)
+        offsets = store.documents["token_offset"].astype(int)
+        held_out = store.documents["held_out"][:-1].astype(bool)
+        letters = store.tokenizer().readable(store.tokens(0, int(offsets[-1])))
+        texts = ["".join(letters[begin:end]) for begin, end in itertools.pairwise(offsets)]
+        assert len(texts) == count
+        assert 0 < held_out.sum() < len(texts)
+        for forward, reverse in zip(range(0, len(texts), 2), range(1, len(texts), 2), strict=True):
+            assert texts[forward].translate(complement)[::-1] == texts[reverse]
+            assert held_out[forward] == held_out[reverse]
 
 
 def test_without_overlap_nothing_changes() -> None:

@@ -42,16 +42,30 @@ class Alphabet:
         """A text in the letters of the alphabet, k-mers separated by spaces; white space is left out."""
         if self.is_plain:
             return text
-        spelt = text.encode("ascii", "replace").translate(_TABLES[self.letters], WHITE).decode()
-        if self.length == 1:
-            return spelt
-        return " ".join(spelt[begin : begin + self.length] for begin in self._begins(len(spelt)))
+        if self.letters == "any":
+            written = "".join(text.split())
+            return " ".join(written[begin : begin + self.length] for begin in self._begins(len(written)).tolist())
+        letters = text.encode("ascii", "replace").translate(_TABLES[self.letters], WHITE)
+        return (letters if self.length == 1 else self._in_runs(letters)).decode()
+
+    def _in_runs(self, letters: bytes) -> bytes:
+        """Letters as k-mers: of a chromosome there are tens of millions, so they are one array, not a string each."""
+        begins = self._begins(len(letters))
+        whole = begins[begins + self.length <= len(letters)]
+        table = np.full((len(whole), self.length + 1), ord(" "), dtype=np.uint8)
+        for place in range(self.length):
+            table[:, place] = np.frombuffer(letters, dtype=np.uint8)[whole + place]
+        shorter = [letters[begin:] for begin in begins[len(whole) :]]
+        return table.tobytes().rstrip() if not shorter else table.tobytes() + shorter[0]
 
     def places(self, text: str) -> np.ndarray:
         """The characters of the text that each symbol stands for, int32 [N, 2]: the first one and the end."""
-        letters = np.frombuffer(text.encode("ascii", "replace"), dtype=np.uint8)
-        written = np.flatnonzero(~np.isin(letters, np.frombuffer(WHITE, dtype=np.uint8)))
-        begins = np.array(self._begins(len(written)), dtype=np.int64)
+        if self.letters == "any":
+            white = np.fromiter((letter.isspace() for letter in text), dtype=bool, count=len(text))
+        else:
+            white = np.isin(np.frombuffer(text.encode("ascii", "replace"), np.uint8), np.frombuffer(WHITE, np.uint8))
+        written = np.flatnonzero(~white)
+        begins = self._begins(len(written))
         ends = np.minimum(begins + self.length, len(written)) - 1
         return np.stack([written[begins], written[ends] + 1], axis=1).astype(np.int32).reshape(-1, 2)
 
@@ -66,16 +80,14 @@ class Alphabet:
         """For JSON."""
         return asdict(self)
 
-    def _begins(self, size: int) -> list[int]:
+    def _begins(self, size: int) -> np.ndarray:
         """Where k-mers begin; the last one reaches the end, and may be shorter than the others."""
         last = max(0, size - self.length)
-        return list(range(0, last + self.stride, self.stride)) if size else []
+        return np.arange(0, last + self.stride if size else 0, self.stride)
 
 
 def _table(letters: str) -> bytes:
     """What each byte becomes."""
-    if letters == "any":
-        return bytes(range(256))
     kept, any_of_them = KINDS[letters]
     table = bytearray(any_of_them.encode() * 256)
     for letter in kept:
@@ -85,4 +97,4 @@ def _table(letters: str) -> bytes:
     return bytes(table)
 
 
-_TABLES = {letters: _table(letters) for letters in ("any", *KINDS)}
+_TABLES = {letters: _table(letters) for letters in KINDS}

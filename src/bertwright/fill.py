@@ -27,7 +27,7 @@ def fill(model: str | Path, texts: list[str], top: int = 5) -> list[dict[str, An
         Per text and mask: {"text", "mask" (its number in the text, from 0), "candidates": [{"token", "probability"}]}.
 
     Raises:
-        UserError: a text has no mask or is too long; the model has no masked-token head.
+        UserError: a text has no mask or is too long; the model has no masked-token head, or symbols that overlap.
     """
     folder = checkpoint_folder(model)
     checkpoint = load_checkpoint(folder)
@@ -62,6 +62,13 @@ def _with_masks(checkpoint: Checkpoint, text: str) -> np.ndarray:
             f"{text!r} has no {MASK}", expected=f"a text with {MASK} in it", advice=f"write for example 台{MASK}大學"
         )
     tokenizer = checkpoint.tokenizer
+    if tokenizer.spelling.overlap:
+        raise UserError(
+            f"the symbols of this model are runs of {tokenizer.spelling.length} letters that overlap: those beside a "
+            f"{MASK} would show its letters",
+            expected="a model of single letters, or of runs that do not overlap",
+            advice="ask one that was pre-trained with tokenizer.kmer = 1, or with stride = kmer",
+        )
     pieces = [tokenizer.encode(parts[0])]
     for part in parts[1:]:
         pieces += [np.array([tokenizer.mask_id]), tokenizer.encode(part)]

@@ -272,16 +272,41 @@ def _batches(records: Iterator[Record]) -> Iterator[list[Record]]:
 def _add(writer: StoreWriter, record: Record, encoded: Encoded, corpus: CorpusSettings) -> int:
     """Add a record to the store, as one document or as one for each block; returns the number of its tokens."""
     segments, words = encoded.segments, encoded.words
+    if corpus.strands == "both" and segments:
+        return _add_strands(writer, record, segments, corpus)
     if corpus.held_out_by != "block":
         hidden = held_out(record, corpus)
         return writer.add(record.id, segments, record.language, record.source, held_out=hidden, words=words)
     tokens = 0
     word_blocks = itertools.repeat(None) if words is None else _blocks(words)
     for number, (block, block_words) in enumerate(zip(_blocks(segments), word_blocks, strict=False)):
-        # The key is the content: a passage that occurs twice is not in both parts.
-        hidden = held_out_hash(np.concatenate(block).tobytes(), corpus.held_out)
-        name = f"{record.id}#{number}"
+        name, hidden = f"{record.id}#{number}", _is_hidden(block, corpus)
         tokens += writer.add(name, block, record.language, record.source, held_out=hidden, words=block_words)
+    return tokens
+
+
+def _is_hidden(block: list[np.ndarray], corpus: CorpusSettings) -> bool:
+    """Whether a block is held out. The key is the content: a passage that occurs twice is not in both parts."""
+    return held_out_hash(np.concatenate(block).tobytes(), corpus.held_out)
+
+
+def _add_strands(writer: StoreWriter, record: Record, strands: list[np.ndarray], corpus: CorpusSettings) -> int:
+    """Add a sequence and its reverse complement, on one side of the split, as a document each.
+
+    A sample that held the end of one and the beginning of the other could be read off its mirror image. Blocks of the
+    reverse complement are cut where those of the sequence are, and held out with them.
+    """
+    forward, reverse = strands
+    by_block = corpus.held_out_by == "block"
+    blocks = [block[0] for block in _blocks([forward])] if by_block else [forward]
+    ends = np.cumsum([len(block) for block in blocks])
+    mirrored = np.split(reverse, len(reverse) - ends[-2::-1])[::-1]
+    tokens = 0
+    for number, (block, other) in enumerate(zip(blocks, mirrored, strict=True)):
+        name = f"{record.id}#{number}" if by_block else record.id
+        hidden = _is_hidden([block], corpus) if by_block else held_out(record, corpus)
+        for strand, ids in ((name, block), (f"{name}/reverse", other)):
+            tokens += writer.add(strand, [ids], record.language, record.source, held_out=hidden)
     return tokens
 
 

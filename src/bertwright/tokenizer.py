@@ -180,7 +180,7 @@ class Tokenizer:
             UserError: a text holds half a surrogate pair.
         """
         with _halves_refused(texts):
-            texts = [self.spelling.spell(text) for text in texts]
+            texts = [self._spelt(text) for text in texts]
             if self._table is not None:
                 return [self._encode_characters(text, self._table) for text in texts]
             encoded: list[list[np.ndarray]] = [[] for _ in texts]
@@ -200,7 +200,7 @@ class Tokenizer:
         """
         if not self.spelling.is_plain:  # a symbol is a token
             spelt = zip(self.encode_batch(texts), texts, strict=True)
-            return [(ids, self.spelling.places(text)) for ids, text in spelt]
+            return [(ids, self._symbol_offsets(text)) for ids, text in spelt]
         with _halves_refused(texts):
             if self._table is not None:
                 ids = [self._encode_characters(text, self._table) for text in texts]
@@ -252,6 +252,25 @@ class Tokenizer:
         continues[1:] |= (begins[1:] == WORD) & (self._ends[ids[:-1]] == WORD)
         continues[:1] = False
         return ~continues
+
+    # ------------------------------------------------------------------------------------------ alphabets
+
+    def _spelt(self, text: str) -> str:
+        """A text in its alphabet; special tokens stay as they are."""
+        if self.spelling.is_plain:
+            return text
+        spelt = [
+            part if place % 2 else self.spelling.spell(part) for place, part in enumerate(self._special.split(text))
+        ]
+        return (" " if self.spelling.length > 1 else "").join(filter(None, spelt))
+
+    def _symbol_offsets(self, text: str) -> np.ndarray:
+        """As `encode_batch_with_offsets`, of an alphabet, in which a symbol is a token."""
+        found, place = [], 0
+        for number, part in enumerate(self._special.split(text)):
+            found.append((np.array([[0, len(part)]]) if number % 2 else self.spelling.places(part)) + place)
+            place += len(part)
+        return np.concatenate(found).astype(np.int32)
 
     # ------------------------------------------------------------------------------------------ long texts
 

@@ -54,6 +54,8 @@ class CorpusSettings(Settings):
             raise ValueError('words = "column" and words_column go together')
         if self.reader != "table" and (self.held_out_column is not None or self.words_column is not None):
             raise ValueError('held_out_column and words_column need reader = "table"')
+        if self.strands == "both" and self.reader != "fasta":
+            raise ValueError('strands = "both" needs reader = "fasta"')
         return self
 
 
@@ -100,6 +102,8 @@ class TokenizerSettings(Settings):
             raise ValueError(f'letters = "{self.letters}" with kmer = {self.kmer} needs kind = "{wanted}"')
         if self.stride > self.kmer:
             raise ValueError(f"stride = {self.stride} leaves letters out between k-mers of {self.kmer}")
+        if self.other_letters == "refuse" and self.letters == "any":
+            raise ValueError('other_letters = "refuse" needs letters: of "any" there are no others')
         return self
 
 

@@ -30,7 +30,8 @@ def mask_tokens(rows: Rows, settings: ObjectiveSettings, special: SpecialTokens,
     """Choose tokens, corrupt them, and ask for them.
 
     Of the chosen tokens `mask_share` becomes [MASK], `random_share` a random token that is no special one, the rest
-    stays; within a span all tokens share that fate. Special tokens and padding are never chosen.
+    stays; within a span all tokens share that fate, and so do spans that meet where tokens share letters: what one of
+    them shows, the other must not hide. Special tokens and padding are never chosen.
 
     Args:
         rows: packed rows, [B, L]; their `sample_ids` are numbers of draws.
@@ -46,16 +47,33 @@ def mask_tokens(rows: Rows, settings: ObjectiveSettings, special: SpecialTokens,
         longer = tuple(LONGER) if settings.unit == "span" else (1.0,)
         longer = (1.0,) * special.overlap + longer  # every token that shares a chosen letter
         origin = span_origins(draw, rows.unit_ids, settings.masking_rate, longer, seed=seed)
-        drawn, kind = origin >= 0, uniforms(seed, KIND, draw, origin + 1)
+        chosen = (origin >= 0) & real & np.isin(ids, special.ordinary)
+        kind = uniforms(seed, KIND, draw, run_starts(chosen, rows.position_ids) if special.overlap else origin + 1)
     else:
         drawn = uniforms(seed, CHOICE, draw, rows.unit_ids) < settings.masking_rate
+        chosen = drawn & real & np.isin(ids, special.ordinary)
         kind = uniforms(seed, KIND, draw, rows.position_ids)
-    chosen = drawn & real & np.isin(ids, special.ordinary)
     masked = chosen & (kind < settings.mask_share)
     randomized = chosen & ~masked & (kind < settings.mask_share + settings.random_share)
     number = (uniforms(seed, REPLACEMENT, draw, rows.position_ids) * len(special.ordinary)).astype(np.int64)
     corrupted = np.where(masked, special.mask, np.where(randomized, special.ordinary[number], ids)).astype(ids.dtype)
     return with_labels(rows, corrupted, np.where(chosen, ids, IGNORED).astype(ids.dtype))
+
+
+def run_starts(chosen: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Where the run of chosen tokens begins that a token is of.
+
+    Args:
+        chosen: [B, L].
+        position: [B, L], of each token in its sequence, the first token of which is not chosen.
+
+    Returns:
+        [B, L], the position of the first token of the run; of tokens that are not chosen, anything.
+    """
+    begins = chosen.copy()
+    begins[:, 1:] &= ~chosen[:, :-1]
+    place = np.maximum.accumulate(np.where(begins, np.arange(chosen.shape[1]), 0), axis=1)
+    return np.take_along_axis(position, place, axis=1)
 
 
 def span_origins(
