@@ -1,6 +1,7 @@
 """Domains: symbols renamed one to one, starts that differ in what is drawn, a linear model that can win; resumable."""
 
 import json
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,17 @@ import numpy as np
 import pytest
 import tomli_w
 
-from bertwright.analyze.domains import paired_test, renaming, symbols_of
-from bertwright.analyze.linear_sequences import linear_score
+from bertwright.analyze import trainings
+from bertwright.analyze.domains import DataSet, difference, reached, renaming, with_unused
+from bertwright.analyze.linear_sequences import linear_answers
 from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe
 from bertwright.errors import UserError
-from bertwright.finetune import finetune
+from bertwright.finetune import Given, finetune
+from bertwright.metrics import regression_metrics
 from bertwright.recipe import load_recipe
 from bertwright.report import write_report
-from bertwright.run import read_json
+from bertwright.tasks.task import Example
 from bertwright.tokenizer import Tokenizer
 from helpers import SMALL_TRAINING, call
 
@@ -61,9 +64,25 @@ def recipe(english: Path, tmp_path: Path) -> Path:
 # ---------------------------------------------------------------------------------------------- renaming
 
 
+def data_set(sides: Mapping[str, Sequence[tuple[Any, ...]]], labels: list[str], spaced: bool = False) -> DataSet:
+    """Sequences with their labels; a third entry is the group of a test example."""
+    examples = {
+        side: [
+            Example(
+                id=str(n), file="", line=n, texts=(row[0],), label=row[1], columns={"group": row[2]} if row[2:] else {}
+            )
+            for n, row in enumerate(rows)
+        ]
+        for side, rows in sides.items()
+    }
+    return DataSet("set", FinetuneRecipe.model_construct(), examples, labels, spaced)
+
+
 def test_symbols() -> None:
-    assert symbols_of("ACGT") == ["A", "C", "G", "T"]
-    assert symbols_of("C4 E4 G4") == ["C4", "E4", "G4"]
+    """Decided for a whole set: a sequence of one symbol has no space. Soft-masked letters are the same letters."""
+    letters, music = data_set({"test": [("acGT", "x")]}, ["x"]), data_set({"test": [("C4", "x")]}, ["x"], spaced=True)
+    assert letters.symbols(letters.sides["test"][0]) == ["A", "C", "G", "T"]
+    assert music.symbols(music.sides["test"][0]) == ["C4"]
 
 
 def test_every_symbol_has_a_word_of_its_own(english: Path) -> None:
@@ -105,7 +124,7 @@ def test_unused_tokens_stand_in_for_words(recipe: Path, english: Path, tmp_path:
     """The encoder is the same but for the vectors of the words that are used; without such tokens it says so."""
     loaded = load_recipe(FinetuneRecipe, recipe)
     with pytest.raises(UserError, match="the vocabulary has 0 \\[unused\\] tokens for 4 symbols"):
-        MODULE.domains({"bases": loaded}, tmp_path / "none", seeds=(1,), unused=True)
+        MODULE.domains({"bases": loaded}, tmp_path / "none", {"bases": [1]}, more=["unused"])
     start = load_checkpoint(english)
     named = dict(zip(range(20, 24), ("[unused0]", "[unused1]", "[unused2]", "[unused3]"), strict=True))
     tokens = Tokenizer.tokens
@@ -114,9 +133,9 @@ def test_unused_tokens_stand_in_for_words(recipe: Path, english: Path, tmp_path:
         "tokens",
         lambda self, ids: [named.get(int(n), t) for n, t in zip(ids, tokens(self, ids), strict=True)],
     )
-    target = MODULE._renamed(loaded, "bases", 1, tmp_path)
-    changed = load_checkpoint(MODULE._with_unused(loaded, target, 1))
-    words = [int(start.tokenizer.encode(word)[0]) for word in read_json(target / "table.json").values()]
+    table = renaming(list("ACGT"), start.tokenizer, 1)
+    changed = load_checkpoint(with_unused(start, list(table.values()), tmp_path, 1))
+    words = [int(start.tokenizer.encode(word)[0]) for word in table.values()]
     rows = {tuple(changed.weights[TABLE][word].tolist()) for word in words}
     assert rows == {tuple(start.weights[TABLE][number].tolist()) for number in named}
     for name, weight in changed.weights.items():
@@ -124,23 +143,64 @@ def test_unused_tokens_stand_in_for_words(recipe: Path, english: Path, tmp_path:
         assert (~same).nonzero().flatten().tolist() == (sorted(words) if name == TABLE else [])
 
 
+def right(answers: np.ndarray, truth: np.ndarray) -> float:
+    return float(np.mean(answers == truth))
+
+
 def test_a_linear_model_sees_places_and_runs() -> None:
     generator = np.random.default_rng(0)
     sequences = [list(generator.choice(list("ACGT"), 12)) for _ in range(400)]
-    by_place = [(each, "a" if each[5] == "G" else "b") for each in sequences]
-    assert linear_score(by_place[:300], by_place[300:], number=False) > 0.95
+
+    def score(given: list[list[str]], labels: list[float], number: bool = False) -> float:
+        truth = np.array(labels)
+        found = linear_answers(given[:300], truth[:300], given[300:], right if not number else rank, number=number)
+        return (rank if number else right)(found, truth[300:])
+
+    def rank(answers: np.ndarray, truth: np.ndarray) -> float:
+        return regression_metrics(truth, answers)["spearman"]
+
+    assert score(sequences, [each[5] == "G" for each in sequences]) > 0.95
     longer = [[*each, "A"] if number % 2 else each for number, each in enumerate(sequences)]  # no places then
-    by_run = [(each, "a" if "GT" in "".join(each) else "b") for each in longer]
-    assert linear_score(by_run[:300], by_run[300:], number=False) > 0.9
-    counted = [(each, str(each.count("C") + 0.1)) for each in longer]
-    assert linear_score(counted[:300], counted[300:], number=True) > 0.8
+    assert score(longer, ["GT" in "".join(each) for each in longer]) > 0.9
+    assert score(longer, [each.count("C") + 0.1 for each in longer], number=True) > 0.8
 
 
-def test_the_paired_test() -> None:
-    assert paired_test([0.9, 0.8, 0.7], [0.8, 0.71, 0.62]) == pytest.approx(0.00409, abs=1e-5)  # t = 15.59, df = 2
-    assert paired_test([0.9], [0.8]) is None
-    assert paired_test([0.9, 0.8], [0.8, 0.7]) is None  # the differences are all the same
-    assert paired_test([0.9, 0.8], [0.8]) is None
+def test_the_interval_of_a_difference() -> None:
+    """Wide where the test examples are few or of one group, and with one seed as with many that agree."""
+    generator = np.random.default_rng(1)
+    found = {}
+    for count, groups in ((50, 50), (800, 800), (800, 8)):
+        rows = [("A", "x", str(n % groups)) for n in range(count)]
+        data = data_set({"train": [("A", "x"), ("A", "y")], "test": rows}, ["x", "y"])
+        good = [np.array([n % groups >= groups * (1 - share) for n in range(count)]) for share in (0.8, 0.7)]
+        one, other = (np.where(each, 0, 1)[None].repeat(3, axis=0) for each in good)
+        if groups == count:
+            one, other = (each[:, generator.permutation(count)] for each in (one, other))
+        found[count, groups] = difference(data, one, other)
+    for mean, low, high in found.values():
+        assert low <= mean <= high
+    assert found[800, 800][0] == pytest.approx(0.1, abs=0.005)
+    width = {key: high - low for key, (_, low, high) in found.items()}
+    # Independent examples: 2 * 1.96 * sqrt((.8 * .2 + .7 * .3) / n).
+    assert width[800, 800] == pytest.approx(2 * 1.96 * np.sqrt(0.37 / 800), rel=0.15)
+    assert width[50, 50] == pytest.approx(2 * 1.96 * np.sqrt(0.37 / 50), rel=0.25)
+    assert width[800, 8] > 3 * width[800, 800]
+
+
+def test_seeds_that_differ_widen_the_interval() -> None:
+    data = data_set({"test": [("A", "x") for _ in range(400)]}, ["x", "y"])
+    alike = np.zeros((5, 400), dtype=int)
+    alike[:, :100] = 1
+    unlike = np.array([np.where(np.arange(400) < 40 * each, 1, 0) for each in range(5)])
+    widths = [np.diff(difference(data, each, alike)[1:])[0] for each in (alike, unlike)]
+    assert widths[1] > 2 * widths[0]
+
+
+def test_when_random_weights_are_overtaken() -> None:
+    random = [[[10, 0.5], [20, 0.6], [30, 0.7]], [[10, 0.5], [20, 0.8], [30, 0.7]]]
+    assert reached(random, random) == 20
+    assert reached([[[10, 0.71], [20, 0.9]], [[10, 0.71], [20, 0.9]]], random) == 10
+    assert reached([[[10, 0.1], [20, 0.2]]], random) is None
 
 
 # ---------------------------------------------------------------------------------------------- the whole
@@ -149,27 +209,84 @@ def test_the_paired_test() -> None:
 def test_the_command(recipe: Path, english: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     arguments = ("analyze", "domains", recipe, "--seed", "1", "--seed", "2", "--text", english, "--run", run)
-    answer = call(*arguments, "--json")
+    answer = call(*arguments, "--start", "words", "--start", "trainings", "--json")
     assert answer.code == 0, answer.err
     result = json.loads(answer.out)
     (found,) = result["sets"]
-    assert set(found["starts"]) == {"text", "reembedded", "random", "own", "linear"}
-    assert found["starts"]["linear"]["scores"][0] > 0.9
-    assert all(len(found["starts"][start]["scores"]) == 2 for start in ("text", "random", "own"))
-    assert len(found["starts"]["text"]["curves"][0]) == 2
-    table = read_json(run / "data" / "bases-seed1" / "table.json")
-    original = (tmp_path / "test.csv").read_text(encoding="utf-8").splitlines()[1].split(",")[0]
-    renamed = json.loads((run / "data" / "bases-seed1" / "test.jsonl").read_text(encoding="utf-8").splitlines()[0])
-    assert renamed["text"].split() == [table[base] for base in original]
-    assert table != read_json(run / "data" / "bases-seed2" / "table.json")
+    starts = found["starts"]
+    assert set(starts) == {"text", "reembedded", "random", "words", "trainings", "own", "linear"}
+    assert starts["linear"]["scores"][0] > 0.9
+    assert all(len(starts[start]["scores"]) == 2 for start in ("text", "random", "own"))
+    assert len(starts["text"]["curves"][0]) == 2
+    assert starts["words"]["scores"][0] == starts["trainings"]["scores"][0] == starts["text"]["scores"][0]
     for language, told in (("en", "Here the linear model wins"), ("zh", "这里线性模型赢了")):
         page = write_report([run], tmp_path / "page.html", language=language).read_text(encoding="utf-8")
         assert told in page
         assert "63.7" in page  # slide 75
     (run / "cells" / "bases-random-seed2.json").unlink()
     kept = {path.name: path.stat().st_mtime_ns for path in (run / "cells").iterdir()}
-    assert json.loads(call(*arguments, "--json").out)["sets"][0]["starts"]["text"] == found["starts"]["text"]
+    assert json.loads(call(*arguments, "--json").out)["sets"][0]["starts"]["text"] == starts["text"]
     assert {path.name: path.stat().st_mtime_ns for path in (run / "cells").iterdir() if path.name in kept} == kept
+
+
+def test_all_starts_see_the_same_examples(recipe: Path, english: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    """Also where some are drawn, and some held out; the renamed ones are the others, letter by letter."""
+    text = recipe.read_text(encoding="utf-8").replace(f'development = "{tmp_path / "development.csv"}"\n', "")
+    recipe.write_text(text.replace("[data]", "[data]\ntrain_examples = 30"), encoding="utf-8")
+    seen: list[dict[str, list[Example]]] = []
+
+    def watched(settings: FinetuneRecipe, *, given: Given, **more: Any) -> dict[str, Any]:
+        seen.append(given.sides)
+        result = finetune(settings, given=given, **more)
+        assert result["examples"]["train"] == len(given.sides["train"]) == 30
+        return result
+
+    monkeypatch.setattr(trainings, "finetune", watched)
+    loaded = load_recipe(FinetuneRecipe, recipe)
+    MODULE.domains({"bases": loaded}, tmp_path / "run", {"bases": [1, 2]}, text=str(english))
+    own = seen[-1]
+    for sides in seen[:-2]:
+        for side in ("train", "development"):
+            assert [each.id for each in sides[side]] == [each.id for each in own[side]]
+            pairs = {
+                pair
+                for one, other in zip(sides[side], own[side], strict=True)
+                for pair in zip(one.texts[0].split(), other.texts[0], strict=True)
+            }
+            assert len(pairs) == 4
+
+
+def test_a_number_is_scored_by_its_rank_throughout(recipe: Path, english: Path, tmp_path: Path) -> None:
+    text = recipe.read_text(encoding="utf-8").replace("[data]", '[data]\nlabel_kind = "number"')
+    for side in ("train", "development", "test"):
+        lines = (tmp_path / f"{side}.csv").read_text(encoding="utf-8").splitlines()
+        rows = [f"{line.split(',')[0]},{line.count('A') + number / 100}" for number, line in enumerate(lines[1:])]
+        (tmp_path / f"{side}.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    recipe.write_text(text, encoding="utf-8")
+    result = MODULE.domains({"n": load_recipe(FinetuneRecipe, recipe)}, tmp_path / "run", {"n": [1]}, text=str(english))
+    (found,) = result["sets"]
+    assert found["metric"] == "spearman"
+    assert found["starts"]["linear"]["scores"][0] > 0.6
+    assert all(-1 <= score <= 1 for start in found["starts"].values() for score in start["scores"])
+    write_report([tmp_path / "run"], tmp_path / "page.html")
+
+
+def test_a_cell_of_other_data_is_not_taken(recipe: Path, english: Path, tmp_path: Path) -> None:
+    loaded = load_recipe(FinetuneRecipe, recipe)
+    MODULE.domains({"bases": loaded}, tmp_path / "run", {"bases": [1]})
+    lines = (tmp_path / "train.csv").read_text(encoding="utf-8").splitlines()
+    (tmp_path / "train.csv").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"bases-text-seed1\.json: this was measured with other settings"):
+        MODULE.domains({"bases": loaded}, tmp_path / "run", {"bases": [1]})
+
+
+def test_fewer_seeds_of_a_set(recipe: Path, tmp_path: Path) -> None:
+    arguments = ("analyze", "domains", recipe, "--run", tmp_path / "run", "--json")
+    answer = call(*arguments, "--seed", "3", "--seed", "4", "--fewer", "bases=1")
+    assert [each["seeds"] for each in json.loads(answer.out)["sets"]] == [[3]]
+    for wrong in ("bases=0", "other=1", "bases=many"):
+        assert "gives no number to a recipe" in call(*arguments, "--fewer", wrong).err
+    assert "there is no start 'none'" in call(*arguments, "--start", "none").err
 
 
 def test_what_cannot_be_compared_is_told(recipe: Path, tmp_path: Path) -> None:

@@ -4,28 +4,34 @@ After Kao and Lee (2021; the lecture's slides 73 to 75). Each symbol is renamed 
 vocabulary, drawn once for each seed: A G A C becomes "we she we he", and the text encoder is fine-tuned on such texts.
 Beside it: the same with its word embeddings drawn anew, with everything drawn anew, an encoder that was pre-trained on
 the alphabet itself, and a linear model on n-grams and positions, which often wins.
+
+Scores are the accuracy, or the rank correlation (Spearman) of a number, as in the paper. All starts see the same
+examples, and their answers to each test example are kept, so that differences can be judged.
 """
 
-import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from bertwright.analyze.linear_sequences import linear_score
-from bertwright.analyze.trainings import Trainings, changed
-from bertwright.checkpoint import Description, load_checkpoint, save_checkpoint
+from bertwright.analyze.linear_sequences import linear_answers
+from bertwright.analyze.trainings import Trainings, content
+from bertwright.checkpoint import Checkpoint, Description, load_checkpoint, save_checkpoint
 from bertwright.config import FinetuneRecipe, expand
-from bertwright.corpus import read_rows
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
-from bertwright.finetune import parted, read_files
+from bertwright.finetune import Given, parted, read_files
+from bertwright.metrics import regression_metrics
 from bertwright.model.heads import BareModel
-from bertwright.run import Run, keep_result, read_json, write_json, write_text
+from bertwright.predict import Predictor
+from bertwright.run import Run, digest, keep_result
 from bertwright.start import TABLE
 from bertwright.tasks import TASKS
+from bertwright.tasks.task import Example
 from bertwright.tokenizer import Tokenizer
 from bertwright.train import Progress
 from bertwright.vocabulary import CONTINUATION, SPACE
@@ -33,22 +39,66 @@ from bertwright.vocabulary import CONTINUATION, SPACE
 STARTS = ("text", "reembedded", "random")
 """The text encoder as it is, with new word embeddings, and with new weights throughout."""
 
-UNUSED, OWN, LINEAR = "unused", "own", "linear"
-"""The text encoder with vectors of [unused] tokens in place of words, an encoder of the alphabet, no encoder."""
+MORE = ("unused", "words", "trainings")
+"""The text encoder with vectors of [unused] tokens in place of words; with other words for each seed, but always the
+first seed's training; with the first seed's words, but another training for each seed."""
+
+OWN, LINEAR = "own", "linear"
+"""An encoder of the alphabet, no encoder."""
 
 SHORTEST = 2
 """Letters of a word that a symbol is renamed to, at least."""
 
-SIDES = ("train", "development", "test")
+GROUP = "group"
+"""Column of a test file: its rows with the same value (a position, a work, a cluster) are no independent examples."""
+
+DRAWS = 1000
+"""Of test examples and seeds, for the interval of a difference."""
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """Labelled sequences."""
+
+    name: str
+    recipe: FinetuneRecipe
+    sides: dict[str, list[Example]]
+    labels: list[str]
+    """Classes; empty for a number."""
+    spaced: bool
+    """Whether symbols are separated by spaces; otherwise each letter is one, in whatever case."""
+
+    def symbols(self, example: Example) -> list[str]:
+        """The symbols of a sequence."""
+        text = example.texts[0]
+        return text.split() if self.spaced else list("".join(text.split()).upper())
+
+    @property
+    def metric(self) -> str:
+        """What it is scored by."""
+        return "accuracy" if self.labels else "spearman"
+
+    @property
+    def truth(self) -> np.ndarray:
+        """[N], the numbers of the right classes of the test examples, or their numbers."""
+        test = self.sides["test"]
+        return np.array([self.labels.index(each.label) if self.labels else each.label for each in test])
+
+    def score(self, answers: np.ndarray, truth: np.ndarray) -> float:
+        """Of answers, [N]."""
+        if self.labels:
+            return float(np.mean(answers == truth))
+        return regression_metrics(truth, answers)["spearman"]
 
 
 def domains(
     recipes: Mapping[str, FinetuneRecipe],
     folder: Path,
+    seeds: Mapping[str, Sequence[int]],
     *,
     text: str | None = None,
-    unused: bool = False,
-    seeds: Sequence[int] = (1, 2, 3, 4, 5),
+    more: Sequence[str] = (),
+    random_rate: float | None = None,
     say: Callable[[str], None] = lambda _: None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -57,89 +107,121 @@ def domains(
     Args:
         recipes: name of a data set -> how an encoder is fine-tuned on it (`classify`, with a class or a number); its
             data are sequences, of letters or of symbols separated by spaces, with all their files in tables.
-        folder: for renamed data, the trainings, a JSON file for each, and results/domains.json.
+        folder: for the trainings, a JSON file for each, and results/domains.json.
+        seeds: name of a data set -> seeds of the renaming and of the trainings.
         text: checkpoint of the text encoder; the recipes' own checkpoints were pre-trained on their alphabets then, and
             are compared, too. None: the recipes' checkpoints are text encoders.
-        unused: rename symbols to [unused] tokens, too: they are in the vocabulary, but no text has them.
-        seeds: of the renaming and of the trainings.
+        more: starts out of MORE.
+        random_rate: learning rate from random weights; None: that of the recipe.
         say: told what happens now.
         progress: told after every step.
 
     Returns:
-        {"kind", "seeds", "sets"}; a set has "name", "metric", "examples", "symbols" (how many), "example" (of the first
-        renaming) and "starts": of each its "scores" on the test examples, by seed, its "curves" of development scores,
-        [step, score] by seed, and "p" of the difference to the text encoder (see `paired_test`). The linear model has
-        one score.
+        {"kind", "sets"}; a set has "name", "metric", "seeds", "examples", "symbols" (how many), "example" (of the first
+        renaming), "parameters" (of the text encoder and the own one) and "starts": of each its "scores" on the test
+        examples, by seed, its "curves" of development scores, [step, score] by seed, "reached" (the step at which their
+        mean reaches the best mean of random weights, or None), and "against": the text encoder, the linear model -> the
+        difference to it, see `difference`. The linear model has one score.
 
     Raises:
-        UserError: a recipe is not of this kind, or its data or checkpoints are missing or damaged.
+        UserError: a start is unknown, a recipe is not of this kind, or its data or checkpoints are missing or damaged.
         Interrupted: Ctrl-C or SIGTERM came; the training that went on was saved first.
     """
+    for start in more:
+        if start not in MORE:
+            raise UserError(f"there is no start {start!r}", expected=", ".join(MORE), advice="name one of them")
     trainings = Trainings(folder, say, progress)
     sets = []
     for name, recipe in recipes.items():
-        _check(name, recipe)
-        starts: dict[str, dict[str, Any]] = {}
-        examples: dict[str, int] = {}
-        metric = ""
-        renamed = recipe if text is None else changed(recipe, {"start": {"checkpoint": text}})
-        more = [start for start, wanted in ((UNUSED, unused), (OWN, text is not None)) if wanted]
-        for start in (*STARTS, *more):
-            cells = [
-                trainings.train(
-                    f"{name}-{start}-seed{seed}",
-                    recipe if start == OWN else renamed,
-                    {"train": {"seed": seed}, **(_start(renamed, name, start, seed, folder) if start != OWN else {})},
-                    _curve,
+        data = _read(name, recipe)
+        encoder = load_checkpoint(checkpoint_folder(expand(text or recipe.start.checkpoint)))
+        starts = (*STARTS, *more, *([OWN] if text is not None else []))
+        cells = {
+            start: [
+                _train(
+                    trainings, data, encoder, start, seed, seeds[name][0], random_rate if start == "random" else None
                 )
-                for seed in seeds
+                for seed in seeds[name]
             ]
-            starts[start] = {key + "s": [cell[key] for cell in cells] for key in ("score", "curve")}
-            examples, metric = cells[0]["examples"], cells[0]["metric"]
-        linear = trainings.cell(
-            f"{name}-{LINEAR}", recipe.data.model_dump(mode="json"), lambda recipe=recipe: {"score": _linear(recipe)}
+            for start in starts
+        }
+        settings = [digest(_content(data)), data.metric]
+        cells[LINEAR] = [trainings.cell(f"{name}-{LINEAR}", settings, partial(_linear, data))]
+        table = renaming(_symbols(data), encoder.tokenizer, seeds[name][0])
+        own = load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)))
+        sets.append(
+            {
+                "name": name,
+                "metric": data.metric,
+                "seeds": list(seeds[name]),
+                "examples": {side: len(examples) for side, examples in data.sides.items()},
+                "symbols": len(table),
+                "example": dict(list(table.items())[:8]),
+                "parameters": {"text": _size(encoder), OWN: _size(own)},
+                "starts": _outcomes(data, cells),
+            }
         )
-        starts[LINEAR] = {"scores": [linear["score"]], "curves": []}
-        for start, found in starts.items():
-            found["p"] = paired_test(starts["text"]["scores"], found["scores"]) if start != "text" else None
-        table = read_json(_renamed(renamed, name, seeds[0], folder) / "table.json")
-        shown = {"symbols": len(table), "example": dict(list(table.items())[:8])}
-        sets.append({"name": name, "metric": metric, "examples": examples, **shown, "starts": starts})
-    result = {"kind": "domains", "seeds": list(seeds), "sets": sets}
-    return keep_result(result, folder)
+    return keep_result({"kind": "domains", "sets": sets}, folder)
 
 
-def _check(name: str, recipe: FinetuneRecipe) -> None:
-    if recipe.task != "classify" or recipe.data.label_kind == "classes" or recipe.data.test is None:
+def _outcomes(data: DataSet, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """What each start comes to; see `domains`."""
+    answers = {start: np.array([cell["answers"] for cell in of]) for start, of in cells.items()}
+    curves = {start: [cell["curve"] for cell in of if "curve" in cell] for start, of in cells.items()}
+    return {
+        start: {
+            "scores": [data.score(each, data.truth) for each in answers[start]],
+            "curves": curves[start],
+            "reached": reached(curves[start], curves["random"]) if curves[start] else None,
+            "against": {
+                other: difference(data, answers[start], answers[other]) if other != start else None
+                for other in ("text", LINEAR)
+            },
+        }
+        for start in cells
+    }
+
+
+def _read(name: str, recipe: FinetuneRecipe) -> DataSet:
+    """The examples of a recipe, the same for all starts."""
+    kind = recipe.data.label_kind
+    if recipe.task != "classify" or kind == "classes" or recipe.data.test is None:
         raise UserError(
-            f"the recipe {name} is of the task {recipe.task}, labels {recipe.data.label_kind}",
+            f"the recipe {name} is of the task {recipe.task}, labels {kind}",
             expected="classify, with a class or a number for each sequence, and a test file",
             advice="see docs/analyses.md",
         )
+    task = TASKS[recipe.task](recipe.data.reading)
+    sides, _ = parted(task, recipe.data, read_files(task, recipe.data))
+    task.learn(sides["train"])
+    for examples in sides.values():
+        task.check(examples)
+    spaced = any(len(each.texts[0].split()) > 1 for examples in sides.values() for each in examples)
+    return DataSet(name, recipe, sides, task.labels if kind == "class" else [], spaced)
 
 
-def paired_test(one: Sequence[float], other: Sequence[float]) -> float | None:
-    """The p of a paired t-test of two lists of scores; None where they are no pairs, or all differences are equal."""
-    from scipy.stats import ttest_rel
+def _symbols(data: DataSet) -> list[str]:
+    """All that occur, sorted."""
+    return sorted({each for examples in data.sides.values() for example in examples for each in data.symbols(example)})
 
-    if len(one) < 2 or len(one) != len(other) or statistics.pstdev(np.subtract(one, other).tolist()) < 1e-12:
-        return None
-    return float(np.asarray(ttest_rel(one, other))[1])
+
+def _content(data: DataSet) -> list[Any]:
+    """All that a cell depends on beside its settings, as JSON."""
+    return [[side, [[each.texts, each.label] for each in examples]] for side, examples in data.sides.items()]
+
+
+def _size(checkpoint: Checkpoint) -> int:
+    """Weights of an encoder."""
+    return sum(weight.numel() for name, weight in checkpoint.weights.items() if name.startswith("encoder."))
 
 
 # ---------------------------------------------------------------------------------------------- renaming
 
 
-def symbols_of(text: str) -> list[str]:
-    """The symbols of a sequence: what stands between its spaces, or its letters where there are none."""
-    parts = text.split()
-    return parts if len(parts) > 1 else list(text.strip())
-
-
 def renaming(symbols: Sequence[str], tokenizer: Tokenizer, seed: int) -> dict[str, str]:
     """A different ordinary word of the vocabulary for each symbol, drawn with the seed.
 
-    Words of letters only, that are one token by themselves and no piece of a word.
+    Words of letters only, that are one token in running text and no piece of a word.
 
     Raises:
         UserError: the vocabulary has fewer of them than there are symbols.
@@ -148,7 +230,7 @@ def renaming(symbols: Sequence[str], tokenizer: Tokenizer, seed: int) -> dict[st
     words = [token.removeprefix(SPACE) for token in tokenizer.tokens(ids) if not token.startswith(CONTINUATION)]
     words = sorted({word for word in words if len(word) >= SHORTEST and word.isalpha()})
     chosen = [words[number] for number in np.random.default_rng(seed).permutation(len(words))]
-    single = (word for word in chosen if len(tokenizer.encode(word)) == 1)
+    single = (word for word in chosen if len(tokenizer.encode(f"{word} {word}")) == 2)
     table = dict(zip(symbols, single, strict=False))
     if len(table) < len(symbols):
         raise UserError(
@@ -159,92 +241,140 @@ def renaming(symbols: Sequence[str], tokenizer: Tokenizer, seed: int) -> dict[st
     return table
 
 
-def _renamed(recipe: FinetuneRecipe, name: str, seed: int, folder: Path) -> Path:
-    """The data set's tables with every symbol renamed, in a folder, and table.json."""
-    target = folder / "data" / f"{name}-seed{seed}"
-    if not (target / "table.json").exists():
-        tokenizer = load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)), weights=False).tokenizer
-        rows = {side: _rows(recipe, side) for side in SIDES if getattr(recipe.data, side)}
-        symbols = sorted({symbol for pairs in rows.values() for text, _ in pairs for symbol in symbols_of(text)})
-        table = renaming(symbols, tokenizer, seed)
-        for side, pairs in rows.items():
-            lines = [
-                json.dumps({"text": " ".join(table[symbol] for symbol in symbols_of(text)), "label": label})
-                for text, label in pairs
-            ]
-            write_text(target / f"{side}.jsonl", "\n".join(lines) + "\n")
-        write_json(target / "table.json", table)
-    return target
-
-
-def _rows(recipe: FinetuneRecipe, side: str) -> list[tuple[str, str]]:
-    """Texts and labels of a file."""
-    data = recipe.data
-    rows = read_rows(expand(getattr(data, side)), [data.text_column, data.label_column], data.columns)
-    return [
-        (row.values[data.text_column], row.values[data.label_column])
-        for row in rows
-        if row.values[data.label_column] not in data.ignored_labels
-    ]
-
-
-def _linear(recipe: FinetuneRecipe) -> float:
-    """The linear model's test score, from the examples that the encoders learn from and are tested on."""
-    task = TASKS[recipe.task](recipe.data.reading)
-    sides, _ = parted(task, recipe.data, read_files(task, recipe.data))
-    train, test = (
-        [(symbols_of(example.texts[0]), str(example.label)) for example in sides[side]] for side in ("train", "test")
-    )
-    return linear_score(train, test, number=recipe.data.label_kind == "number")
+def renamed(data: DataSet, table: Mapping[str, str]) -> dict[str, list[Example]]:
+    """The examples of all sides with a word in place of each symbol."""
+    return {
+        side: [replace(each, texts=(" ".join(table[symbol] for symbol in data.symbols(each)),)) for each in examples]
+        for side, examples in data.sides.items()
+    }
 
 
 # ---------------------------------------------------------------------------------------------- training
 
 
-def _start(recipe: FinetuneRecipe, name: str, start: str, seed: int, folder: Path) -> dict[str, dict[str, Any]]:
-    """The sections [start] and [data] of one training of the text encoder."""
-    target = _renamed(recipe, name, seed, folder)
-    files = {side: str(target / f"{side}.jsonl") for side in SIDES if getattr(recipe.data, side)}
-    section = {"weights": "pretrained" if start in ("text", UNUSED) else start}
-    if start == UNUSED:
-        section["checkpoint"] = str(_with_unused(recipe, target, seed))
-    return {"start": section, "data": {**files, "columns": [], "text_column": "text", "label_column": "label"}}
+def _train(
+    trainings: Trainings,
+    data: DataSet,
+    encoder: Checkpoint,
+    start: str,
+    seed: int,
+    first: int,
+    rate: float | None,
+) -> dict[str, Any]:
+    """A cell: answers to the test examples, and the curve on the development examples."""
+    words = first if start == "trainings" else seed
+    section: dict[str, Any] = {"weights": start if start in ("reembedded", "random") else "pretrained"}
+    sides, weights = data.sides, encoder.folder
+    if start == OWN:
+        weights = checkpoint_folder(expand(data.recipe.start.checkpoint))
+    else:
+        table = renaming(_symbols(data), encoder.tokenizer, words)
+        sides = renamed(data, table)
+        section["checkpoint"] = str(encoder.folder)
+        if start == "unused":
+            weights = with_unused(encoder, list(table.values()), trainings.folder, words)
+            section["checkpoint"] = str(weights)
+    sections: dict[str, Any] = {
+        "start": section,
+        "train": {"seed": first if start == "words" else seed},
+        "data": {"train_examples": None},
+    }
+    if rate is not None:
+        sections["optimizer"] = {"learning_rate": rate}
+    test = sides["test"]
+    given = Given({side: each for side, each in sides.items() if side != "test"}, known=sides["train"])
+    found = partial(_found, data, test)
+    options = {"given": given, "judged": [digest(_content(replace(data, sides=sides))), content(weights)]}
+    return trainings.train(f"{data.name}-{start}-seed{seed}", data.recipe, sections, found, **options)
 
 
-def _with_unused(recipe: FinetuneRecipe, target: Path, seed: int) -> Path:
-    """The text encoder in a folder beside renamed data, each word that is used with the vector of an [unused] token."""
-    folder = target / "unused"
-    if not folder.exists():
-        start = load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)))
-        words = list(read_json(target / "table.json").values())
-        names = start.tokenizer.tokens(np.arange(start.tokenizer.vocabulary_size))
-        spare = [number for number, token in enumerate(names) if token.startswith("[unused")]
-        if len(spare) < len(words):
-            raise UserError(
-                f"the vocabulary has {len(spare)} [unused] tokens for {len(words)} symbols",
-                file=start.folder,
-                expected="one for each symbol, as BERT's own vocabularies have",
-                advice="leave the comparison with [unused] tokens out",
-            )
-        rows = np.random.default_rng(seed).permutation(spare)[: len(words)]
-        table = start.weights[TABLE].clone()
-        table[[int(start.tokenizer.encode(word)[0]) for word in words]] = start.weights[TABLE][rows]
-        kept = {name: weight for name, weight in start.weights.items() if name.startswith(("encoder.", "pooler."))}
-        description = Description(config=start.config, family=start.family, purpose="encoder", facts={})
-        model = BareModel(start.config)
-        save_checkpoint(folder, model, start.tokenizer, description, whole={**kept, TABLE: table})
-    return folder
-
-
-def _curve(result: dict[str, Any], run: Run) -> dict[str, Any]:
-    """The test score of a training, and its curve on the development examples."""
-    metric = result["metric"]
+def _found(data: DataSet, test: Sequence[Example], result: dict[str, Any], run: Run) -> dict[str, Any]:
+    """What is kept of a training: the answers of its best checkpoint, and its curve."""
+    answers = Predictor.load(run.folder).answers(test)
+    records = [record for record in run.read_log() if "evaluation" in record]
     return {
-        "metric": metric,
-        "examples": result["examples"],
-        "score": result["test"]["metrics"][metric],
-        "curve": [
-            [record["step"], record["evaluation"][metric]] for record in run.read_log() if "evaluation" in record
-        ],
+        "answers": [int(each.argmax()) if data.labels else round(float(each[0]), 6) for each in answers],
+        "curve": [[record["step"], record["evaluation"][data.metric]] for record in records],
         "seconds": result["seconds"],
     }
+
+
+def _linear(data: DataSet) -> dict[str, Any]:
+    """The linear model's answers."""
+    train, test = (list(map(data.symbols, data.sides[side])) for side in ("train", "test"))
+    labels = [data.labels.index(each.label) if data.labels else each.label for each in data.sides["train"]]
+    return {"answers": linear_answers(train, np.array(labels), test, data.score, number=not data.labels).tolist()}
+
+
+def with_unused(encoder: Checkpoint, words: Sequence[str], folder: Path, seed: int) -> Path:
+    """The text encoder in a folder of its own, each word that is used with the vector of an [unused] token.
+
+    Raises:
+        UserError: the vocabulary has fewer of them than there are words.
+    """
+    target = folder / "unused" / digest([content(encoder.folder), list(words), seed])
+    if target.exists():
+        return target
+    names = encoder.tokenizer.tokens(np.arange(encoder.tokenizer.vocabulary_size))
+    spare = [number for number, token in enumerate(names) if token.startswith("[unused")]
+    if len(spare) < len(words):
+        raise UserError(
+            f"the vocabulary has {len(spare)} [unused] tokens for {len(words)} symbols",
+            file=encoder.folder,
+            expected="one for each symbol, as BERT's own vocabularies have",
+            advice="leave the comparison with [unused] tokens out",
+        )
+    rows = np.random.default_rng(seed).permutation(spare)[: len(words)]
+    table = encoder.weights[TABLE].clone()
+    table[[int(encoder.tokenizer.encode(word)[0]) for word in words]] = encoder.weights[TABLE][rows]
+    kept = {name: weight for name, weight in encoder.weights.items() if name.startswith(("encoder.", "pooler."))}
+    description = Description(config=encoder.config, family=encoder.family, purpose="encoder", facts={})
+    save_checkpoint(target, BareModel(encoder.config), encoder.tokenizer, description, whole={**kept, TABLE: table})
+    return target
+
+
+# ---------------------------------------------------------------------------------------------- judging
+
+
+def difference(data: DataSet, one: np.ndarray, other: np.ndarray) -> list[float]:
+    """By how much one start scores higher than another one, and the interval that holds 95 of 100 such differences.
+
+    A bootstrap over what could have come otherwise: the test examples (in whole groups, where a column names them), and
+    the seeds of either side.
+
+    Args:
+        data: the data set.
+        one: [seeds, N], answers to the test examples.
+        other: [seeds, N].
+
+    Returns:
+        The difference of the mean scores, and the two ends of the interval.
+    """
+    truth = data.truth
+    groups = [each.columns.get(GROUP) or f"\0{number}" for number, each in enumerate(data.sides["test"])]
+    members = [np.flatnonzero(np.array(groups) == group) for group in dict.fromkeys(groups)]
+
+    def mean(answers: np.ndarray, rows: np.ndarray) -> float:
+        return statistics.mean(data.score(each[rows], truth[rows]) for each in answers)
+
+    every, generator = np.arange(len(truth)), np.random.default_rng(1)
+    drawn = []
+    for _ in range(DRAWS):
+        rows = np.concatenate([members[number] for number in generator.integers(0, len(members), len(members))])
+        sides = [each[generator.integers(0, len(each), len(each))] for each in (one, other)]
+        drawn.append(mean(sides[0], rows) - mean(sides[1], rows))
+    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
+    return [mean(one, every) - mean(other, every), low, high]
+
+
+def reached(curves: Sequence[Sequence[Sequence[float]]], of_random: Sequence[Sequence[Sequence[float]]]) -> int | None:
+    """The first step at which the mean of development curves is as high as that of random weights ever is."""
+    level = max(mean_curve(of_random).values())
+    return next((step for step, score in mean_curve(curves).items() if score >= level), None)
+
+
+def mean_curve(curves: Sequence[Sequence[Sequence[float]]]) -> dict[int, float]:
+    """Step -> the mean over curves, at the steps that all of them have."""
+    shared = sorted(set.intersection(*({int(step) for step, _ in curve} for curve in curves)))
+    tables = [{int(step): score for step, score in curve} for curve in curves]
+    return {step: statistics.mean(table[step] for table in tables) for step in shared}

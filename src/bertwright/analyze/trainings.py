@@ -1,5 +1,6 @@
 """Trainings of an analysis: each is done once, goes on where it was stopped, and leaves a JSON file."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,14 @@ class Trainings:
         if run.folder.exists():  # only now: what it found is in the cell
             remove_folder(run.folder)
         return kept
+
+
+def content(path: Path) -> str:
+    """A short name of what a file holds, or of the weights of a checkpoint's folder."""
+    if path.is_dir():
+        path = next(each for each in (path / "model.safetensors", path / "pytorch_model.bin") if each.exists())
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=6)).hexdigest()
 
 
 def changed(recipe: FinetuneRecipe, sections: Mapping[str, Any]) -> FinetuneRecipe:

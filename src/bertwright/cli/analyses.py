@@ -39,6 +39,22 @@ def _named(given: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def _counts(given: Iterable[str], known: Iterable[str]) -> dict[str, int]:
+    """How many NAME=COUNT gives each name."""
+    from bertwright.errors import UserError
+
+    found = {}
+    for name, count in _named(given).items():
+        if name not in known or not count.isdecimal() or int(count) < 1:
+            raise UserError(
+                f"{name}={count} gives no number to a recipe",
+                expected=f"NAME=COUNT, a name out of {', '.join(known)}, and 1 or more",
+                advice="mend it",
+            )
+        found[name] = int(count)
+    return found
+
+
 def _recipes(files: list[str]) -> dict[str, Any]:
     """Recipes of finetune by the names of their files."""
     from bertwright.config import FinetuneRecipe
@@ -96,8 +112,23 @@ def domains(
         str | None,
         typer.Option(metavar="CHECKPOINT", help="The text encoder; that of the recipes is of their alphabets then."),
     ] = None,
-    unused: Annotated[bool, typer.Option("--unused", help="Rename symbols to [unused] tokens, too.")] = False,
+    more: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--start",
+            metavar="START",
+            help="Another start: unused ([unused] tokens for words), words (only they differ between seeds), trainings "
+            "(only these differ); may be repeated.",
+        ),
+    ] = None,
     seeds: Annotated[list[int] | None, typer.Option("--seed", help="Again for each seed; by default 1 to 5.")] = None,
+    fewer: Annotated[
+        list[str] | None,
+        typer.Option("--fewer", metavar="NAME=COUNT", help="Of a data set only so many of the seeds; may be repeated."),
+    ] = None,
+    random_rate: Annotated[
+        float | None, typer.Option(help="Learning rate from random weights; by default that of the recipe.")
+    ] = None,
     run: Annotated[str, typer.Option(help="Folder for what is measured.")] = "runs/domains",
     as_json: Json = False,
 ) -> None:
@@ -105,14 +136,17 @@ def domains(
     from bertwright.analyze import domains as run_domains
 
     loaded = _recipes(recipes)
+    counts = _counts(fewer or [], loaded)
+    every = seeds or [1, 2, 3, 4, 5]
     with stages() as (announce, progress):
-        options = {"text": text, "unused": unused, "seeds": seeds or [1, 2, 3, 4, 5]}
-        result = run_domains(loaded, Path(run), say=announce, progress=progress.steps, **options)
+        options = {"text": text, "more": more or [], "random_rate": random_rate}
+        of_sets = {name: every[: counts.get(name, len(every))] for name in loaded}
+        result = run_domains(loaded, Path(run), of_sets, say=announce, progress=progress.steps, **options)
     for each in result["sets"]:
         for start, found in each["starts"].items():
-            mean = sum(found["scores"]) / len(found["scores"])
-            p = "" if found["p"] is None else f"  p {found['p']:.3f}"
-            say(f"{each['name']:>24}  {start:>10}  {each['metric']} {mean:.4f}{p}")
+            mean, against = sum(found["scores"]) / len(found["scores"]), found["against"]["text"]
+            told = "" if against is None else "  {:+.4f} ({:+.4f} to {:+.4f}) to text".format(*against)
+            say(f"{each['name']:>24}  {start:>10}  {each['metric']} {mean:.4f}{told}")
     draw_report(run)
     print_json(result, as_json)
 

@@ -117,16 +117,27 @@ ANALYSES: dict[str, str] = {
     "text encoder, word embeddings drawn anew": "文本编码器，词嵌入重新随机",
     "text encoder, symbols as [unused] tokens": "文本编码器，符号改名为 [unused] 词元",
     "all drawn anew": "全部重新随机",
-    "A text encoder is fine-tuned on sequences whose symbols are renamed to words, drawn once for each of {seeds} "
-    "seeds; for {name}: {example}.": (
-        "文本编码器在符号被改名为单词的序列上微调，每个种子抽一次名字，共 {seeds} 个种子；以 {name} 为例：{example}。"
-    ),
+    "text encoder, one training, other words for each seed": "文本编码器，训练固定，每个种子换一套词",
+    "text encoder, one set of words, another training for each seed": "文本编码器，词固定，每个种子另训练一次",
+    "A text encoder is fine-tuned on sequences whose symbols are renamed to words, drawn once for each seed; for "
+    "{name}: {example}.": "文本编码器在符号被改名为单词的序列上微调，每个种子抽一次名字；以 {name} 为例：{example}。",
     "Published (slide 75): other data sets, or other splits, and BERT-base.": (
         "已发表（第 75 页）：数据集或划分不同，模型是 BERT-base。"
     ),
-    "Here the linear model wins: {linear} against {text}.": "这里线性模型赢了：{linear} 对 {text}。",
-    "Test score × 100, mean ± deviation over seeds; p of a paired t-test against the text encoder.": (
-        "测试分数 × 100，各种子的平均 ± 标准差；p 来自与文本编码器的配对 t 检验。"
+    "Here the linear model wins: {linear} against {best} at best ({start}).": (
+        "这里线性模型赢了：{linear} 对其余最好的 {best}（{start}）。"
+    ),
+    "{train} training examples, {test} test examples, {seeds} seeds; {size} weights in the text encoder.": (
+        "训练样本 {train} 个，测试样本 {test} 个，种子 {seeds} 个；文本编码器有 {size} 个权重。"
+    ),
+    "The encoder of the alphabet has {size}.": "这种字母的编码器有 {size} 个。",
+    "What random weights reach at step {random}, the text encoder has reached at step {text}.": (
+        "随机权重在第 {random} 步达到的分数，文本编码器在第 {text} 步就达到了。"
+    ),
+    "Test score × 100, mean ± deviation over seeds. In brackets the interval that holds 95 of 100 differences to the "
+    "text encoder (of the text encoder: to the linear model), by a bootstrap over test examples and seeds.": (
+        "测试分数 × 100，各种子的平均 ± 标准差。括号里是与文本编码器之差（文本编码器一行是与线性模型之差）的 95% 区间，"
+        "由对测试样本和种子的自助抽样得出。"
     ),
     # Transfer
     "From one language to others": "从一种语言到别的语言",
