@@ -63,7 +63,9 @@ def stand_in(values: dict[str, Any], reviews: Path, folder: Path) -> dict[str, A
         documents = [" ".join(document) for document in documents]
     if reader == "table":
         file = folder / "corpus.jsonl"
-        rows = [{"text": text, "language": "ab"[number % 2]} for number, text in enumerate(documents)]
+        rows = [
+            {"text": text, "language": "ab"[number % 2], "work": str(number)} for number, text in enumerate(documents)
+        ]
         documents = ["\n".join(json.dumps(row) for row in rows)]
     elif reader == "fasta":
         draw = random.Random(1)

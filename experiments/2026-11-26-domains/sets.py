@@ -3,20 +3,24 @@
     python experiments/2026-11-26-domains/sets.py OUT                 all: OUT/NAME/{train,development,test}.csv
     python experiments/2026-11-26-domains/sets.py OUT --sets splice fly
 
-splice        UCI's splice junctions ($BERTWRIGHT_DATA/dna): three classes; repeated sequences dropped
-fly           upstream regions of the fly (Bioconductor's Biostrings): the 150 bases before a gene, or 150 that lie
-              1,850 before; split by chromosome
-localization  PSORTb 3 (Debian): in which of five places of a cell a bacterium's protein is; proteins that share ten
-              residues in a row are on one side
+splice        UCI's splice junctions ($BERTWRIGHT_DATA/dna): three classes; sequences that share 20 bases in a row are
+              on one side
+fly           upstream regions of the fly (Bioconductor's Biostrings): the 100 bases before a gene, or 100 that lie
+              1,900 before; split by chromosome, and of those that share 50 bases in a row only one
+localization  PSORTb 3 (Debian): in which of five places of a cell a bacterium's protein is, by its first 100 residues;
+              proteins that share ten residues in a row are on one side
 stability     variants of protein GB1 (mavenn, PyPI): how stable, a number; the same positions are on one side
-composers     music21's corpus: five composers (one of them the many of the Trecento), 64 sounds of a voice; by work
+composers     music21's corpus: five composers (one of them the many of the Trecento), 64 sounds of a voice, 12 of a
+              work at most; by work
 
-And dna.fasta, proteins.fasta and music.txt, to pre-train on: nothing in them is of a development or test side.
+Each row has its group: what belongs together, and is no independent example. And dna.fasta, proteins.fasta and
+music.csv, to pre-train on: nothing in them is of a development or test side.
 
 Fetched from Debian's and Python's package archives; licences stand there, and nothing is kept here.
 """
 
 import argparse
+import codecs
 import csv
 import gzip
 import io
@@ -30,14 +34,15 @@ import time
 import urllib.request
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from bertwright.corpus.fasta import sequences
+from bertwright.corpus.fasta import COMPLEMENT, sequences
 from bertwright.groups import connected
 from bertwright.music import convert
+from bertwright.run import atomic_file, write_text
 from bertwright.split import SIDES, deal, runs
 
 POOL = "http://deb.debian.org/debian/pool/main/"
@@ -46,15 +51,15 @@ PSORTB = POOL + "p/psortb/psortb_3.0.6+dfsg-3+b2_amd64.deb"
 
 Row = tuple[str, str]
 """A sequence and its label."""
-Sides = dict[str, list[Row]]
+Sides = dict[str, list[tuple[str, str, str]]]
+"""With the group of each."""
 
-SHARES = (0.8, 0.1, 0.1)
-
-RELATED = 10
-"""Residues in a row that two proteins share if they are related."""
+RELATED = {"protein": 10, "dna": 20, "upstream": 50}
+"""Letters in a row that two sequences share if they are related."""
 
 COMPOSERS = ("palestrina", "bach", "trecento", "monteverdi", "beethoven")
 MORE_MUSIC = ("mozart", "haydn")
+MOST_OF_A_WORK = 12
 WINDOW = 64
 
 
@@ -74,23 +79,25 @@ def main() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for side, rows in SETS[name](given.out).items():
             with (folder / f"{side}.csv").open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file).writerows([("text", "label"), *rows])
-            labels = Counter(label for _, label in rows)
+                csv.writer(file).writerows([("text", "label", "group"), *rows])
+            labels, groups = Counter(label for _, label, _ in rows), len({group for _, _, group in rows})
             told = ", ".join(f"{label} {count}" for label, count in labels.most_common(4)) if len(labels) < 20 else ""
-            print(f"{name:>14} {side:>12} {len(rows):>7,}  {told}")
+            print(f"{name:>14} {side:>12} {len(rows):>7,} of {groups:,} groups  {told}")
 
 
 # ---------------------------------------------------------------------------------------------- the sets
 
 
 def splice(_out: Path) -> Sides:
-    """Sixty bases around a splice junction, or none."""
+    """Sixty bases around a splice junction, or none; a sequence with two labels is left out."""
     path = Path(os.environ["BERTWRIGHT_DATA"], "dna", "splice.txt")
-    rows: dict[str, str] = {}
+    labels: dict[str, set[str]] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         label, _, sequence = (part.strip() for part in line.split(","))
-        rows.setdefault(sequence, label)
-    return parted(list(rows.items()), list(range(len(rows))))
+        labels.setdefault(sequence, set()).add(label)
+    rows = [(sequence, found.pop()) for sequence, found in labels.items() if len(found) == 1]
+    sides = parted(rows, clusters(rows, RELATED["dna"]), (0.55, 0.1, 0.35))
+    return fewer(sides, {"train": 1300, "development": 250, "test": 900})
 
 
 def fly(_out: Path) -> Sides:
@@ -100,15 +107,18 @@ def fly(_out: Path) -> Sides:
     with tempfile.TemporaryDirectory() as folder:
         (path,) = unpacked(BIOSTRINGS, folder).rglob("dm3_upstream2000.fa.gz")
         for header, sequence in sequences(path):
-            side = OTHER_SIDES.get(chromosome(header), "train")
             whole = sequence.upper()
-            for label, window in (("near", whole[-150:]), ("far", whole[:150])):
-                if "N" not in window and window not in seen:
-                    seen.add(window)
-                    sides[side].append((window, label))
-    generator = np.random.default_rng(1)
-    most = {"train": 2000, "development": 500, "test": 2000}
-    return {side: [rows[n] for n in generator.permutation(len(rows))[: most[side]]] for side, rows in sides.items()}
+            for label, window in (("near", whole[-100:]), ("far", whole[:100])):
+                own = set(runs(window, RELATED["upstream"])) | set(runs(complement(window), RELATED["upstream"]))
+                if "N" not in window and seen.isdisjoint(own):
+                    seen |= own
+                    sides[OTHER_SIDES.get(chromosome(header), "train")].append((window, label, window))
+    return fewer(sides, {"train": 1300, "development": 250, "test": 1000})
+
+
+def complement(sequence: str) -> str:
+    """The other strand."""
+    return sequence.translate(COMPLEMENT)[::-1]
 
 
 def chromosome(header: str) -> str:
@@ -132,7 +142,9 @@ def localization(_out: Path) -> Sides:
             if found and found[1] in places and 40 <= len(sequence) <= 500:
                 rows.setdefault(sequence, found[1])
     kept = sampled(list(rows.items()), 400)
-    return parted(kept, clusters([text for text, _ in kept]))
+    sides = parted(kept, clusters(kept, RELATED["protein"]), (0.62, 0.13, 0.25))
+    short = {side: [(text[:100], label, group) for text, label, group in rows] for side, rows in sides.items()}
+    return fewer(short, {"train": 900, "development": 190, "test": 300})
 
 
 def stability(_out: Path) -> Sides:
@@ -148,7 +160,7 @@ def stability(_out: Path) -> Sides:
     rows = [(row["x"], row["y"]) for row in table]
     usual = [Counter(letters).most_common(1)[0][0] for letters in zip(*(text for text, _ in rows), strict=True)]
     changed = [next((n for n, (a, b) in enumerate(zip(text, usual, strict=True)) if a != b), -1) for text, _ in rows]
-    return parted(rows, changed)
+    return parted(rows, changed, (0.6, 0.15, 0.25))
 
 
 def composers(out: Path) -> Sides:
@@ -156,8 +168,20 @@ def composers(out: Path) -> Sides:
     found = [(text, piece["label"], piece["work"]) for piece in pieces(out) for text in windows(piece)]
     groups = connected([("text", text), ("work", work)] for text, _, work in found)  # two editions of a work are one
     group_of = {text: group for (text, _, _), group in zip(found, groups, strict=True)}
-    kept = sampled(list({text: label for text, label, _ in found}.items()), 400)
-    return parted(kept, [group_of[text] for text, _ in kept])
+    counts: Counter[int] = Counter()
+    rows = list({text: label for text, label, _ in found}.items())
+    some: list[Row] = []
+    for number in np.random.default_rng(1).permutation(len(rows)):  # a long work must not stand for its composer
+        counts[group_of[rows[number][0]]] += 1
+        if counts[group_of[rows[number][0]]] <= MOST_OF_A_WORK:
+            some.append(rows[number])
+    kept = sampled(some, 400)
+    sides: Sides = {side: [] for side in SIDES}
+    for label in COMPOSERS:  # each dealt by itself, so that all of a composer's works are not on one side
+        own = [row for row in kept if row[1] == label]
+        for side, dealt in parted(own, [group_of[text] for text, _ in own], (0.62, 0.13, 0.25)).items():
+            sides[side] += dealt
+    return fewer(sides, {"train": 1000, "development": 200, "test": 400})
 
 
 def windows(piece: dict[str, str]) -> list[str]:
@@ -200,15 +224,22 @@ def unpacked(url: str, folder: str) -> Path:
     return Path(folder)
 
 
-def parted(rows: Sequence[Row], groups: Sequence[int]) -> Sides:
+def parted(rows: Sequence[Row], groups: Sequence[int], shares: Sequence[float]) -> Sides:
     """Rows of a group on one side."""
-    sides = deal(groups, SHARES, seed=1)
-    return {name: [row for row, of in zip(rows, sides, strict=True) if of == side] for side, name in enumerate(SIDES)}
+    sides = deal(groups, shares, seed=1)
+    dealt = [(*row, str(group)) for row, group in zip(rows, groups, strict=True)]
+    return {name: [row for row, of in zip(dealt, sides, strict=True) if of == side] for side, name in enumerate(SIDES)}
 
 
-def clusters(texts: Sequence[str]) -> list[int]:
-    """Number of each sequence's cluster: those that share RELATED letters in a row, directly or by way of others."""
-    return connected(runs(text, RELATED) for text in texts)
+def fewer(sides: Sides, most: Mapping[str, int]) -> Sides:
+    """So many rows of each side at most, in random order."""
+    generator = np.random.default_rng(1)
+    return {side: [rows[n] for n in generator.permutation(len(rows))[: most[side]]] for side, rows in sides.items()}
+
+
+def clusters(rows: Sequence[Row], related: int) -> list[int]:
+    """Number of each sequence's cluster: those that share so many letters in a row, directly or by way of others."""
+    return connected(runs(text, related) for text, _ in rows)
 
 
 def sampled(rows: Sequence[Row], most: int) -> list[Row]:
@@ -226,15 +257,24 @@ def sampled(rows: Sequence[Row], most: int) -> list[Row]:
 
 
 def dna_corpus(out: Path) -> None:
-    """The 2,000 bases before each gene of the fly, but for the chromosomes of the other sides and what stands there."""
-    judged = texts_of_other_sides(out / "fly")
+    """The 2,000 bases before each gene of the fly, but for the chromosomes of the other sides and what stands there.
+
+    Genes lie close to each other: of regions that share 80 bases, on either strand, only the first is kept. (A run of
+    79 bases holds one of 40 that begins at a multiple of 40, and these are what is remembered.)
+    """
+    judged = {run for text in texts_of_other_sides(out / "fly") for run in runs(text, RELATED["upstream"])}
+    seen: set[str] = set()
+    kept = []
     with tempfile.TemporaryDirectory() as folder:
         (path,) = unpacked(BIOSTRINGS, folder).rglob("dm3_upstream2000.fa.gz")
-        kept = [
-            (header, text)
-            for header, text in sequences(path)
-            if chromosome(header) not in OTHER_SIDES and judged.isdisjoint((text.upper()[:150], text.upper()[-150:]))
-        ]
+        for header, text in sequences(path):
+            whole = text.upper()
+            both = (whole, complement(whole))
+            if chromosome(header) in OTHER_SIDES or any(not seen.isdisjoint(runs(each, 40)) for each in both):
+                continue
+            if all(judged.isdisjoint(runs(each, RELATED["upstream"])) for each in both):
+                kept.append((header, text))
+                seen |= {whole[begin : begin + 40] for begin in range(0, len(whole) - 39, 40)}
     write_fasta(out / "dna.fasta", kept)
 
 
@@ -244,21 +284,23 @@ def protein_corpus(out: Path) -> None:
         paths = sorted(unpacked(PSORTB, folder).rglob("sclblast/*/sclblast"))
         every = {text: header.split()[0] for path in paths for header, text in sequences(path)}
     texts = texts_of_other_sides(out / "localization") | texts_of_other_sides(out / "stability")
-    judged = {run for text in texts for run in runs(text, RELATED)}
-    kept = [(name, text) for text, name in every.items() if judged.isdisjoint(runs(text, RELATED))]
+    judged = {run for text in texts for run in runs(text, RELATED["protein"])}
+    kept = [(name, text) for text, name in every.items() if judged.isdisjoint(runs(text, RELATED["protein"]))]
     write_fasta(out / "proteins.fasta", kept)
 
 
 def music_corpus(out: Path) -> None:
-    """All voices but for the works of the development and test side in all their editions, a voice a line."""
+    """All voices but for the works of the development and test side in all their editions; with their works."""
     judged = texts_of_other_sides(out / "composers")
     found = pieces(out)
     # Works that share a window belong together, whether or not the window was drawn for a side.
     groups = connected([piece["work"], *windows(piece)] for piece in found)
     taken = {group for group, piece in zip(groups, found, strict=True) if not judged.isdisjoint(windows(piece))}
-    kept = [piece["text"] for group, piece in zip(groups, found, strict=True) if group not in taken]
-    (out / "music.txt").write_text("\n".join(kept) + "\n", encoding="utf-8")
-    print(f"{'music.txt':>14} {len(kept):>12,} voices {sum(text.count(' ') + 1 for text in kept):,} symbols")
+    kept = [(piece["text"], str(group)) for group, piece in zip(groups, found, strict=True) if group not in taken]
+    with atomic_file(out / "music.csv") as raw:
+        csv.writer(codecs.getwriter("utf-8")(raw)).writerows([("text", "work"), *kept])
+    symbols = sum(text.count(" ") + 1 for text, _ in kept)
+    print(f"{'music.csv':>14} {len(kept):>12,} voices of {len({work for _, work in kept}):,} works {symbols:,} symbols")
 
 
 def texts_of_other_sides(folder: Path) -> set[str]:
@@ -272,14 +314,14 @@ def texts_of_other_sides(folder: Path) -> set[str]:
 
 def write_fasta(path: Path, named: Sequence[tuple[str, str]]) -> None:
     """Sequences, each under its name."""
-    path.write_text("".join(f">{name}\n{text}\n" for name, text in named), encoding="utf-8")
+    write_text(path, "".join(f">{name}\n{text}\n" for name, text in named))
     print(f"{path.name:>14} {len(named):>12,} sequences {sum(len(text) for _, text in named):,} letters")
 
 
 CORPORA: dict[str, Callable[[Path], None]] = {
     "dna.fasta": dna_corpus,
     "proteins.fasta": protein_corpus,
-    "music.txt": music_corpus,
+    "music.csv": music_corpus,
 }
 
 
