@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -76,6 +77,27 @@ def test_the_permutation_test_against_all_permutations() -> None:
     exact = np.mean(np.array(gaps) >= gaps[0] - 1e-9)
     assert 0.02 < exact < 0.6
     assert permutation_test(values, numbers) == pytest.approx(exact, abs=0.02)
+
+
+def test_permutations_that_are_as_good_count_in_float32_too() -> None:
+    """Of the 252 ways to part ten sentences 5 + 5, two are the given one: p cannot lie below 2 / 252."""
+    generator = np.random.default_rng(8)
+    labels = ["a"] * 5 + ["b"] * 5
+    for _ in range(10):
+        centres = np.repeat(generator.normal(size=(2, 384)), 5, axis=0)
+        vectors = (centres + 0.1 * generator.normal(size=(10, 384))).astype(np.float32)
+        units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        for values in (cosines(vectors), units @ units.T):
+            assert compared(values, labels)["p"] == pytest.approx(2 / 252, rel=0.2)
+
+
+def test_the_permutation_test_needs_little_memory() -> None:
+    """A number for each sentence and permutation, not for each pair."""
+    values = cosines(np.random.default_rng(0).normal(size=(150, 8)))
+    tracemalloc.start()
+    permutation_test(values, np.repeat([0, 1, 2], 50))
+    assert tracemalloc.get_traced_memory()[1] < 10 * 8 * 150 * 9999  # the pairs would be 75 times 8 * 150 * 9999
+    tracemalloc.stop()
 
 
 def compared_gap(values: np.ndarray, chosen: tuple[int, ...]) -> float:
