@@ -42,12 +42,12 @@ def test_static_neighbours_are_those_of_the_table(trained: Path) -> None:
     own = tokenizer.encode("房间")
     wanted = table[own] / np.linalg.norm(table[own], axis=1, keepdims=True)
     wanted = wanted.mean(axis=0)
-    for token, cosine in static_neighbours(reader, "房间"):
+    for token, cosine in static_neighbours(reader, "房间", own):
         row = table[tokenizer.tokens(np.arange(len(table))).index(token)]
         assert row @ wanted / np.linalg.norm(row) / np.linalg.norm(wanted) == pytest.approx(cosine, abs=1e-3)
         assert token not in ("房", "间", "[MASK]", "[CLS]")
     with pytest.raises(UserError, match="knows no part of '麒麟'"):
-        static_neighbours(reader, "麒麟")
+        static_neighbours(reader, "麒麟", tokenizer.encode("麒麟"))
 
 
 def test_tokens_around_are_all_but_the_word(trained: Path, table: Path) -> None:

@@ -10,11 +10,13 @@ import pytest
 import torch
 import transformers
 
-from bertwright.analyze.senses import SHIPPED, place_of, read_sentences
+from bertwright.analyze.senses import SHIPPED, Sentence, place_of, read_sentences, usual_pieces
 from bertwright.analyze.similarity import compared, cosines, permutation_test, similarity
 from bertwright.analyze.vectors import Reader
+from bertwright.config import TokenizerSettings
 from bertwright.errors import UserError
 from bertwright.report import write_report
+from bertwright.tokenizer import Tokenizer
 from helpers import call
 
 TEXTS = ["房间很好。", "早餐又脏又乱，非常失望，下次不来。", "a b", "前台的房间"]
@@ -123,6 +125,34 @@ def test_places_of_words() -> None:
     assert place_of("apple", "Pineapples") is None
     assert place_of("苹果", "喝苹果汁") == 1
     assert place_of("bank", "the bank.") == 4
+    assert place_of("bank", "Bankers at the Bank") == 15
+    assert place_of("", "text") == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "begin"),
+    [
+        ("りんご", "赤いりんごを食べる", 2),
+        ("リンゴ", "これはリンゴです", 3),
+        ("사과", "나는 사과를 먹다", 3),
+        ("แอปเปิล", "กินแอปเปิลทุกวัน", 3),
+        ("apple", "買了apple來吃", 2),
+        ("苹果", "新款iPhone苹果5发布", 8),
+        ("кот", "котик и кот", 8),
+        ("ا", "باب", None),
+    ],
+)
+def test_words_of_scripts_without_spaces_may_touch(word: str, text: str, begin: int | None) -> None:
+    assert place_of(word, text) == begin
+
+
+def test_the_pieces_of_a_word_are_those_within_a_sentence() -> None:
+    """A tokenizer of bytes has the space before a word in it: by itself, a word is another token."""
+    texts = ["the bank of the river", "a bank in the town", "bank on it", "my bank is far"] * 20
+    tokenizer = Tokenizer.train(texts, TokenizerSettings(kind="bpe", vocabulary_size=300, minimum_frequency=2))
+    sentences = [Sentence("bank", "a", text, text.index("bank"), text.index("bank") + 4) for text in texts[:4]]
+    assert tokenizer.tokens(usual_pieces(tokenizer, sentences)) == ["Ġbank"]
+    assert tokenizer.tokens(tokenizer.encode("bank")) != ["Ġbank"]
 
 
 def test_the_tables_that_come_along() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bertwright.analyze.senses import Sentence, read_sentences, word_vectors
+from bertwright.analyze.senses import Sentence, read_sentences, usual_pieces, word_vectors
 from bertwright.analyze.similarity import cosines, gap
 from bertwright.analyze.vectors import Reader, Reading, normalized
 from bertwright.errors import UserError
@@ -54,7 +54,7 @@ def embeddings(
         "words": [
             {
                 "word": each[0].word,
-                "static": static_neighbours(reader, each[0].word),
+                "static": static_neighbours(reader, each[0].word, usual_pieces(reader.checkpoint.tokenizer, each)),
                 "senses": [
                     {
                         "group": group,
@@ -96,14 +96,19 @@ def best_layer(vectors: Sequence[np.ndarray], groups: Sequence[Sequence[Sentence
     return int(np.mean(gaps, axis=0).argmax())
 
 
-def static_neighbours(reader: Reader, word: str) -> list[tuple[str, float]]:
-    """Ordinary tokens whose embeddings are nearest to that of a word, which is the mean of its tokens', with cosines.
+def static_neighbours(reader: Reader, word: str, pieces: np.ndarray) -> list[tuple[str, float]]:
+    """Ordinary tokens whose embeddings are nearest to that of a word, which is the mean of its pieces', with cosines.
+
+    Args:
+        reader: of the model.
+        word: as people call it.
+        pieces: their ids.
 
     Raises:
         UserError: the tokenizer leaves nothing of the word.
     """
     tokenizer = reader.checkpoint.tokenizer
-    own = [number for number in tokenizer.encode(word).tolist() if number != tokenizer.unk_id]
+    own = [number for number in pieces.tolist() if number != tokenizer.unk_id]
     if not own:
         raise UserError(
             f"the tokenizer knows no part of {word!r}",

@@ -82,7 +82,7 @@ def _described(reader: Reader, sentence: Sentence, reading: Reading) -> dict[str
 
 
 def cosines(vectors: np.ndarray) -> np.ndarray:
-    """Between all vectors: [S, D] -> [S, S] in float64: in float32 a permutation that is as good seems a little worse."""
+    """Between all vectors: [S, D] -> [S, S] in float64, as in float32 a permutation that is as good seems worse."""
     units = normalized(vectors.astype(np.float64))
     return units @ units.T
 
