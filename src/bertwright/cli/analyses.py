@@ -273,7 +273,9 @@ def probes(
     for cell in result["checkpoints"]:
         best = max(range(len(cell["layers"])), key=cell["layers"].__getitem__)
         if cell["left_out"]:
-            say(f"{cell['left_out']:,} {unit} are left out: without a token, or too long for the model", "yellow")
+            say(f"{cell['left_out']:,} {unit} are left out: without a token, or behind the model's end", "yellow")
+        if cell["cut"]:
+            say(f"{cell['cut']:,} texts are longer than the model takes: read up to there", "yellow")
         control = f", control task {cell['control'][best]:.3f}" if "control" in cell else ""
         say(f"{cell['name']:>24}  layer {best}: {cell['layers'][best]:.3f}{control}")
     draw_report(run)
