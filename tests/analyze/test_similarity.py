@@ -201,6 +201,8 @@ def test_the_command_and_its_page(trained: Path, rooms: Path, tmp_path: Path) ->
     assert len(word["layers"]) == 2
     assert word["sentences"][0]["pieces"] == ["房", "间"]
     assert not any(sentence["reaches_outside"] for sentence in word["sentences"])
+    values = np.array(word["layers"][1]["cosines"]) - 2 * np.eye(6)
+    assert [values[n, near] for n, near in enumerate(word["layers"][1]["neighbours"])] == values.max(axis=1).tolist()
     assert json.loads((run / "results" / "similarity.json").read_text(encoding="utf-8")) == result
     for language, told in (("en", "One word in many sentences"), ("zh", "一个词在许多句子里")):
         page = write_report([run], tmp_path / "page.html", language=language).read_text(encoding="utf-8")

@@ -165,6 +165,14 @@ def usual_pieces(tokenizer: Tokenizer, sentences: Sequence[Sentence]) -> np.ndar
     return np.array(found.most_common(1)[0][0])
 
 
+def lone_pieces(tokenizer: Tokenizer, word: str) -> np.ndarray:
+    """The ids of the pieces of a word without a sentence, as it would stand within one, [P]."""
+    spaced = tokenizer.kind == "bpe" and _goes_on(word[:1])  # a token of bytes has the space before a word in it
+    text = f" {word}" if spaced else word
+    ((ids, offsets),) = tokenizer.encode_batch_with_offsets([text])
+    return ids[overlapping(offsets, len(text) - len(word), len(text))]
+
+
 def _require_pieces(sentence: Sentence, offsets: np.ndarray) -> np.ndarray:
     """The numbers of the tokens that overlap the word, one at least."""
     pieces = overlapping(offsets, sentence.begin, sentence.end)

@@ -36,7 +36,7 @@ def similarity(
     Returns:
         {"kind", "model", "words"}; a word has "word", "groups", "sentences" (each "text", "group", "begin", "end", the
         "pieces" that overlap the word, and whether one "reaches_outside") and "layers" (see `compared`, with "cosines",
-        [S, S], rounded).
+        [S, S], rounded, and "neighbours", [S], the number of each sentence's most similar other one, from 0).
 
     Raises:
         UserError: see `read_sentences` and `word_vectors`.
@@ -54,7 +54,13 @@ def _of_word(reader: Reader, sentences: list[Sentence]) -> dict[str, Any]:
     layers = []
     for states in vectors:
         values = cosines(states)
-        layers.append({**compared(values, labels), "cosines": values.round(4).tolist()})
+        layers.append(
+            {
+                **compared(values, labels),
+                "cosines": values.round(4).tolist(),
+                "neighbours": neighbours(values).tolist(),
+            }
+        )
     return {
         "word": sentences[0].word,
         "groups": list(dict.fromkeys(labels)),
@@ -87,6 +93,11 @@ def cosines(vectors: np.ndarray) -> np.ndarray:
     return units @ units.T
 
 
+def neighbours(values: np.ndarray) -> np.ndarray:
+    """The number of each one's most similar other one: cosines [S, S] -> [S]."""
+    return (values - 4 * np.eye(len(values))).argmax(axis=1)  # below every cosine: nobody is their own neighbour
+
+
 def compared(values: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
     """Cosines within the groups beside those across them.
 
@@ -102,14 +113,13 @@ def compared(values: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
     numbers = _numbers(labels)
     upper = np.triu(np.ones(values.shape, dtype=bool), 1)
     same = numbers[:, None] == numbers
-    others = values - 4 * np.eye(len(values))  # below every cosine: a sentence is not its own neighbour
     return {
         "within": float(values[upper & same].mean()),
         "across": float(values[upper & ~same].mean()),
         "gap": gap(values, labels),
         "lowest_within": float(values[upper & same].min()),
         "highest_across": float(values[upper & ~same].max()),
-        "nearest": float((numbers[others.argmax(axis=1)] == numbers).mean()),
+        "nearest": float((numbers[neighbours(values)] == numbers).mean()),
         "p": permutation_test(values, numbers),
     }
 

@@ -13,12 +13,8 @@ analyze = typer.Typer(help="Measure models: what pre-training is worth, what the
 app.add_typer(analyze, name="analyze")
 
 Model = Annotated[str, typer.Argument(help="A run, a checkpoint folder or a model of the hub.")]
-Sentences = Annotated[
-    str,
-    typer.Argument(
-        help="A table with the columns word, group and text; or apple-traditional, apple-simplified, english."
-    ),
-]
+TABLE = "A table with the columns word, group and text; or apple-traditional, apple-simplified, english"
+Sentences = Annotated[str, typer.Argument(help=f"{TABLE}.")]
 Words = Annotated[list[str] | None, typer.Option("--word", help="Of the table's words only this one; may be repeated.")]
 
 
@@ -201,15 +197,20 @@ def similarity(
 @guard
 def embeddings(
     model: Model,
-    sentences: Sentences,
+    sentences: Annotated[str | None, typer.Argument(help=f"{TABLE}; or none, with --token.")] = None,
     words: Words = None,
+    tokens: Annotated[
+        list[str] | None, typer.Option("--token", help="Its neighbours in the vocabulary, too; may be repeated.")
+    ] = None,
     run: Annotated[str, typer.Option(help="Folder for the result and its page.")] = "runs/embeddings",
     as_json: Json = False,
 ) -> None:
     """Which tokens lie close: neighbours in the vocabulary and in context, and a map of all occurrences (slide 69)."""
     from bertwright.analyze import embeddings as run_embeddings
 
-    result = run_embeddings(model, sentences, words=words or [], folder=Path(run))
+    result = run_embeddings(model, sentences, words=words or [], tokens=tokens or [], folder=Path(run))
+    for each in result["tokens"]:
+        say(f"{each['token']:>24}  {', '.join(token for token, _ in each['static'])}")
     for each in result["words"]:
         say(f"{each['word']:>24}  {', '.join(token for token, _ in each['static'])}")
         for sense in each["senses"]:
