@@ -394,6 +394,22 @@ def test_a_tokenizer_of_xlm_roberta(tmp_path: Path):
     assert words.replace("▁", "").replace("|", " ").split() == ["walking", "in", "the", "park"]
 
 
+def test_a_mark_of_a_space_stands_for_no_character(tmp_path: Path):
+    """SentencePiece's mark before the first word, where it is a token by itself, claims this word's first character."""
+    from tokenizers import Tokenizer as Plain
+    from tokenizers import models, pre_tokenizers
+
+    names = ["<s>", "<pad>", "</s>", "<unk>", "<mask>", "▁", "▁a", "喝", "蘋果"]
+    made = Plain(models.Unigram([(name, -1.0) for name in names], unk_id=3))
+    made.pre_tokenizer = pre_tokenizers.Metaspace()
+    made.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = Tokenizer.load(tmp_path)
+    pairs = tokenizer.encode_batch_with_offsets(["蘋果喝", "喝 蘋果 a"])
+    assert [tokenizer.tokens(ids) for ids, _ in pairs] == [["▁", "蘋果", "喝"], ["▁", "喝", "▁", "蘋果", "▁a"]]
+    assert pairs[0][1].tolist() == [[0, 0], [0, 2], [2, 3]]
+    assert pairs[1][1].tolist() == [[0, 0], [0, 1], [1, 1], [2, 4], [4, 6]]
+
+
 def test_a_vocabulary_alone(tmp_path: Path):
     """Old checkpoints have vocab.txt and no tokenizer.json."""
     from transformers import BertTokenizer

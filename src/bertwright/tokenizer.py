@@ -196,7 +196,8 @@ class Tokenizer:
 
         Returns:
             For each text its ids, int32 [N], and the characters that each token stands for, int32 [N, 2]: the first one
-            and the end. A token of bytes within a character stands for all of it.
+            and the end. A token of bytes within a character stands for all of it, SentencePiece's mark of a space by
+            itself for none.
         """
         if not self.spelling.is_plain:  # a symbol is a token
             spelt = zip(self.encode_batch(texts), texts, strict=True)
@@ -213,7 +214,12 @@ class Tokenizer:
                 for (number, begin, _), encoding in zip(group, encodings, strict=True):
                     encoded[number].append(np.array(encoding.ids, dtype=np.int32))
                     offsets[number].append(np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2) + begin)
-            return [(_joined(ids), _joined(places)) for ids, places in zip(encoded, offsets, strict=True)]
+            pairs = [(_joined(ids), _joined(places)) for ids, places in zip(encoded, offsets, strict=True)]
+            if self.kind != "unigram":
+                return pairs
+            # Before the first word of a text the mark claims this word's first character.
+            mark = self._tokenizer.token_to_id(SPACE)
+            return [(ids, np.where((ids == mark)[:, None], places[:, :1], places)) for ids, places in pairs]
 
     def tokens(self, ids: np.ndarray | Sequence[int]) -> list[str]:
         """The tokens of ids, as they stand in the vocabulary."""

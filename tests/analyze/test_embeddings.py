@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bertwright.analyze.embeddings import best_layer, nearest, places, static_neighbours, tokens_around
-from bertwright.analyze.senses import read_sentences, word_vectors
+from bertwright.analyze.embeddings import best_layer, embeddings, nearest, places, static_neighbours, tokens_around
+from bertwright.analyze.senses import lone_pieces, read_sentences, word_vectors
 from bertwright.analyze.vectors import Reader, normalized
+from bertwright.config import TokenizerSettings
 from bertwright.errors import UserError
 from bertwright.report import write_report
+from bertwright.tokenizer import Tokenizer
 from helpers import call
 
 
@@ -42,12 +44,12 @@ def test_static_neighbours_are_those_of_the_table(trained: Path) -> None:
     own = tokenizer.encode("房间")
     wanted = table[own] / np.linalg.norm(table[own], axis=1, keepdims=True)
     wanted = wanted.mean(axis=0)
-    for token, cosine in static_neighbours(reader, "房间"):
+    for token, cosine in static_neighbours(reader, "房间", own):
         row = table[tokenizer.tokens(np.arange(len(table))).index(token)]
         assert row @ wanted / np.linalg.norm(row) / np.linalg.norm(wanted) == pytest.approx(cosine, abs=1e-3)
         assert token not in ("房", "间", "[MASK]", "[CLS]")
     with pytest.raises(UserError, match="knows no part of '麒麟'"):
-        static_neighbours(reader, "麒麟")
+        static_neighbours(reader, "麒麟", tokenizer.encode("麒麟"))
 
 
 def test_tokens_around_are_all_but_the_word(trained: Path, table: Path) -> None:
@@ -77,6 +79,31 @@ def test_the_map_shows_what_differs_most() -> None:
     between = found[:6].mean(axis=0) - found[6:].mean(axis=0)
     assert np.linalg.norm(between) == pytest.approx(np.sqrt(2), abs=0.1)  # of vectors of length 1 at a right angle
     np.testing.assert_allclose(places(np.ones((4, 3))), 0, atol=1e-7)
+
+
+def test_tokens_without_sentences(trained: Path, tmp_path: Path) -> None:
+    answer = call(
+        "analyze", "embeddings", trained / "pretrained", "--token=房间", "--token=好", "--run", tmp_path, "--json"
+    )
+    assert answer.code == 0, answer.err
+    result = json.loads(answer.out)
+    reader = Reader.load(trained / "pretrained")
+    own = reader.checkpoint.tokenizer.encode("房间")
+    assert result["tokens"][0] == {"token": "房间", "static": list(map(list, static_neighbours(reader, "房间", own)))}
+    assert [token["token"] for token in result["tokens"]] == ["房间", "好"]
+    assert result["words"] == []
+    assert "房间" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    with pytest.raises(UserError, match="by --token"):
+        embeddings(trained / "pretrained")
+
+
+def test_lone_pieces_are_those_within_a_sentence() -> None:
+    tokenizer = Tokenizer.train(
+        ["the bank of the river", "a bank in the town", "去银行"] * 20,
+        TokenizerSettings(kind="bpe", vocabulary_size=300, minimum_frequency=2),
+    )
+    assert tokenizer.tokens(lone_pieces(tokenizer, "bank")) == ["Ġbank"]
+    assert tokenizer.decode(lone_pieces(tokenizer, "银行")) == "银行"
 
 
 def test_the_command_and_its_page(trained: Path, table: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,13 @@ import pytest
 import torch
 import transformers
 
-from bertwright.analyze.senses import SHIPPED, place_of, read_sentences
+from bertwright.analyze.senses import SHIPPED, Sentence, place_of, read_sentences, usual_pieces
 from bertwright.analyze.similarity import compared, cosines, permutation_test, similarity
 from bertwright.analyze.vectors import Reader
+from bertwright.config import TokenizerSettings
 from bertwright.errors import UserError
 from bertwright.report import write_report
+from bertwright.tokenizer import Tokenizer
 from helpers import call
 
 TEXTS = ["房间很好。", "早餐又脏又乱，非常失望，下次不来。", "a b", "前台的房间"]
@@ -78,6 +81,27 @@ def test_the_permutation_test_against_all_permutations() -> None:
     assert permutation_test(values, numbers) == pytest.approx(exact, abs=0.02)
 
 
+def test_permutations_that_are_as_good_count_in_float32_too() -> None:
+    """Of the 252 ways to part ten sentences 5 + 5, two are the given one: p cannot lie below 2 / 252."""
+    generator = np.random.default_rng(8)
+    labels = ["a"] * 5 + ["b"] * 5
+    for _ in range(10):
+        centres = np.repeat(generator.normal(size=(2, 384)), 5, axis=0)
+        vectors = (centres + 0.1 * generator.normal(size=(10, 384))).astype(np.float32)
+        units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        for values in (cosines(vectors), units @ units.T):
+            assert compared(values, labels)["p"] == pytest.approx(2 / 252, rel=0.2)
+
+
+def test_the_permutation_test_needs_little_memory() -> None:
+    """A number for each sentence and permutation, not for each pair."""
+    values = cosines(np.random.default_rng(0).normal(size=(150, 8)))
+    tracemalloc.start()
+    permutation_test(values, np.repeat([0, 1, 2], 50))
+    assert tracemalloc.get_traced_memory()[1] < 10 * 8 * 150 * 9999  # the pairs would be 75 times 8 * 150 * 9999
+    tracemalloc.stop()
+
+
 def compared_gap(values: np.ndarray, chosen: tuple[int, ...]) -> float:
     within, across = [], []
     for one, other in itertools.combinations(range(len(values)), 2):
@@ -101,6 +125,34 @@ def test_places_of_words() -> None:
     assert place_of("apple", "Pineapples") is None
     assert place_of("苹果", "喝苹果汁") == 1
     assert place_of("bank", "the bank.") == 4
+    assert place_of("bank", "Bankers at the Bank") == 15
+    assert place_of("", "text") == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "text", "begin"),
+    [
+        ("りんご", "赤いりんごを食べる", 2),
+        ("リンゴ", "これはリンゴです", 3),
+        ("사과", "나는 사과를 먹다", 3),
+        ("แอปเปิล", "กินแอปเปิลทุกวัน", 3),
+        ("apple", "買了apple來吃", 2),
+        ("苹果", "新款iPhone苹果5发布", 8),
+        ("кот", "котик и кот", 8),
+        ("ا", "باب", None),
+    ],
+)
+def test_words_of_scripts_without_spaces_may_touch(word: str, text: str, begin: int | None) -> None:
+    assert place_of(word, text) == begin
+
+
+def test_the_pieces_of_a_word_are_those_within_a_sentence() -> None:
+    """A tokenizer of bytes has the space before a word in it: by itself, a word is another token."""
+    texts = ["the bank of the river", "a bank in the town", "bank on it", "my bank is far"] * 20
+    tokenizer = Tokenizer.train(texts, TokenizerSettings(kind="bpe", vocabulary_size=300, minimum_frequency=2))
+    sentences = [Sentence("bank", "a", text, text.index("bank"), text.index("bank") + 4) for text in texts[:4]]
+    assert tokenizer.tokens(usual_pieces(tokenizer, sentences)) == ["Ġbank"]
+    assert tokenizer.tokens(tokenizer.encode("bank")) != ["Ġbank"]
 
 
 def test_the_tables_that_come_along() -> None:
@@ -149,6 +201,8 @@ def test_the_command_and_its_page(trained: Path, rooms: Path, tmp_path: Path) ->
     assert len(word["layers"]) == 2
     assert word["sentences"][0]["pieces"] == ["房", "间"]
     assert not any(sentence["reaches_outside"] for sentence in word["sentences"])
+    values = np.array(word["layers"][1]["cosines"]) - 2 * np.eye(6)
+    assert [values[n, near] for n, near in enumerate(word["layers"][1]["neighbours"])] == values.max(axis=1).tolist()
     assert json.loads((run / "results" / "similarity.json").read_text(encoding="utf-8")) == result
     for language, told in (("en", "One word in many sentences"), ("zh", "一个词在许多句子里")):
         page = write_report([run], tmp_path / "page.html", language=language).read_text(encoding="utf-8")

@@ -50,12 +50,26 @@ def test_elmo_is_what_its_authors_say() -> None:
     assert round(elmo_parameters() / 1e5) == 936
 
 
+def test_operations_to_pre_train(tmp_path: Path) -> None:
+    """As the table of GPT-3's paper has them (3.3e22 for T5-11B, 3.14e23 for GPT-3); BERT-large by its two lengths."""
+    recipe = tmp_path / "steps.toml"
+    text = (Path(__file__).parents[2] / "recipes" / "modern-en.toml").read_text(encoding="utf-8")
+    recipe.write_text(text.replace("minutes = 10", "steps = 1000"), encoding="utf-8")
+    operations = {model["name"]: model["operations"] for model in sizes([str(recipe)])["models"]}
+    assert operations["T5-11B"] == pytest.approx(3.3e22, rel=0.1)
+    assert operations["GPT-3"] == pytest.approx(3.14e23, rel=0.01)
+    assert operations["BERT-large"] == pytest.approx(6 * 335_141_888 * 256e6 * (0.9 * 128 + 0.1 * 512))
+    assert operations[str(recipe)] == 6 * 5_384_704 * 1000 * 16 * 128
+    assert operations["ELMo"] is operations["Switch-C"] is None
+
+
 def test_models_of_ones_own_stand_among_them(trained: Path, tmp_path: Path) -> None:
     recipe = Path(__file__).parents[2] / "recipes" / "modern-en.toml"
     result = sizes([str(trained / "pretrained"), str(recipe)], tmp_path)
     own = [model for model in result["models"] if model["own"]]
     assert [model["name"] for model in own] == [str(trained / "pretrained"), str(recipe)]
     assert own[1]["parameters"] == 5_384_704
+    assert own[1]["operations"] is None  # it runs for minutes
     counts = [model["parameters"] for model in result["models"]]
     assert counts == sorted(counts)
     assert json.loads((tmp_path / "results" / "sizes.json").read_text(encoding="utf-8")) == result

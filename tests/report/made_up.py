@@ -263,9 +263,113 @@ def similarity(folder: Path) -> Path:
     for within, across in ((0.5, 0.5), (0.9, 0.2)):
         cosines = [[1.0 if a == b else within if a // 2 == b // 2 else across for b in range(4)] for a in range(4)]
         known = {"within": within, "across": across, "gap": within - across, "nearest": 1.0, "p": 0.33}
-        layers.append({**known, "lowest_within": within, "highest_across": across, "cosines": cosines})
+        near = {"cosines": cosines, "neighbours": [1, 0, 3, 2]}
+        layers.append({**known, "lowest_within": within, "highest_across": across, **near})
     word = {"word": "bank", "groups": ["river", "money"], "sentences": sentences, "layers": layers}
     write(folder / "results" / "similarity.json", {"kind": "similarity", "model": "made-up", "words": [word]})
+    return folder
+
+
+def embeddings(folder: Path) -> Path:
+    """Four words of two senses, and five of three: at layer 0 a point, at layer 1 a cloud for each sense."""
+    noise = random.Random(3)
+    words = {f"word{number}": ["one", "other", "a third"][: 2 + number // 4] for number in range(9)}
+    occurrences = [
+        {"word": word, "group": group, "text": f"A sentence with {word}, {group}, number {number}."}
+        for word, groups in words.items()
+        for group in groups
+        for number in range(6)
+    ]
+    middles = {"one": (0.5, 0.1), "other": (-0.5, 0.1), "a third": (0, -0.5)}
+    clouds = [[place + noise.gauss(0, 0.05) for place in middles[each["group"]]] for each in occurrences]
+    points = [[noise.gauss(0, 0.005) for _ in "xy"] for _ in occurrences]
+    near = [["token", 0.71], ["##ken", 0.5]]
+    result = {
+        "kind": "embeddings",
+        "model": "made-up",
+        "tokens": [{"token": "鳥", "static": near}],
+        "layer": 1,
+        "words": [
+            {
+                "word": word,
+                "static": near,
+                "senses": [{"group": group, "neighbours": near} for group in groups],
+            }
+            for word, groups in words.items()
+        ],
+        "occurrences": occurrences,
+        "maps": [points, clouds],
+    }
+    write(folder / "results" / "embeddings.json", result)
+    return folder
+
+
+def context(folder: Path) -> Path:
+    """A word of two senses, told apart at layer 1 and not by CBOW; attention of two sentences at two layers."""
+    scores = {"cbow": 0.5, "neighbours": 0.62, "layers": [0.5, 0.9, 1.0]}
+    moves = {"distances": [1, 2, 3], "attending": [[0.0] * 3, [0.02, 0.01, 0.004], [0.05, 0.04, 0.03]]}
+    tokens = ["[CLS]", "the", "river", "bank", "[SEP]"]
+    attention = [[[0.2 if row == column else 0.2 * (1 + layer) for column in range(5)] for row in range(5)]
+                 for layer in range(2)]  # fmt: skip
+    result = {
+        "kind": "context",
+        "model": "made-up",
+        "store": "stores/made-up",
+        "words": [{"word": "bank", "groups": ["river", "money"], "count": 1234, **scores}],
+        "scores": scores,
+        "moves": {**moves, "alone": [[0.0] * 3] * 3},
+        "attention": [
+            {"text": f"the {word} bank", "tokens": tokens, "layers": attention} for word in ("river", "city")
+        ],
+    }
+    write(folder / "results" / "context.json", result)
+    return folder
+
+
+def probes(folder: Path) -> Path:
+    """Three checkpoints with probes of two layers, words given back, and a score of two seeds at two of them."""
+    cells = []
+    for step, share in ((1, 0.1), (10, 0.4), (100, 0.9)):
+        shares = {"D": share, "N": share / 2, "V": share / 3}
+        cell = {"name": f"step-{step:08}", "step": step, "left_out": 3, "cut": 0}
+        cell |= {"layers": [share / 2, share], "control": [share / 3] * 2, "reconstruction": shares}
+        cells.append({**cell, "prediction": shares, "asked": {"D": 60, "N": 60, "V": 7}})
+    cells[0]["scores"], cells[2]["scores"] = [0.5, 0.52], [0.7, 0.74]
+    result = {
+        "kind": "probes",
+        "model": "made-up",
+        "data": "words.conllu",
+        "unit": "words",
+        "labels": {"D": 0.2, "N": 0.5, "V": 0.3},
+        "baselines": {"majority": 0.5, "word": 0.8},
+        "checkpoints": cells,
+        "frequencies": {"D": 9.0, "N": 5.0, "V": 4.0},
+        "order": {"asked": {"D": 60, "N": 60, "V": 7}, "steps": {"D": 100, "N": None}, "spearman": 0.87},
+    }
+    write(folder / "results" / "probes.json", result)
+    return folder
+
+
+def sizes(folder: Path) -> Path:
+    """Three models, one of one's own."""
+    models = [
+        {"name": name, "source": "Somebody 2020", "shape": "12 × 768", "parameters": count, "published": published,
+         "slide": slide, "own": own, "load_float32": 4 * count, "load_bfloat16": 2 * count, "train": 16 * count,
+         "operations": operations}
+        for name, count, published, slide, own, operations in (
+            ("mine", 5_000_000, None, None, True, None),
+            ("BERT-large", 335_000_000, 340e6, "340M", False, 8.6e19),
+            ("GPT-3", 175_000_000_000, 175e9, "175B", False, 3.1e23),
+        )
+    ]  # fmt: skip
+    write(folder / "results" / "sizes.json", {"kind": "sizes", "models": models})
+    return folder
+
+
+def analyses(folder: Path) -> Path:
+    """What a student of slides 53 to 56 and 69 to 72 has measured."""
+    for each in (similarity, embeddings, context, probes, sizes):
+        each(folder)
     return folder
 
 

@@ -6,7 +6,19 @@ from typing import Any
 import made_up
 import pytest
 
-from bertwright.report.blocks import Block, Confusion, Examples, Facts, Figure, Fill, Fold, Paragraph, Section, Table
+from bertwright.report.blocks import (
+    Block,
+    Confusion,
+    Examples,
+    Facts,
+    Figure,
+    Fill,
+    Fold,
+    Paragraph,
+    Section,
+    Slides,
+    Table,
+)
 from bertwright.report.phrases import speaker
 from bertwright.report.sections import all_sections, headline
 from bertwright.report.sources import read_sources
@@ -292,6 +304,52 @@ def test_a_result_that_no_section_draws_is_shown_as_it_is(tmp_path: Path) -> Non
     assert isinstance(fold, Fold)
     assert fold.title == "run/results/strange.json"
     assert '"answer": "四十二"' in fold.code
+
+
+def test_the_map_names_senses_in_their_colours(tmp_path: Path) -> None:
+    (figure,) = blocks_of(sections_of(made_up.embeddings(tmp_path))["embeddings-1"], Slides)
+    points = {trace["text"][0].split(":")[0]: trace for trace in figure.chart["data"] if trace["mode"] == "markers"}
+    names = [trace for trace in figure.chart["data"] if trace["mode"] == "text"]
+    assert [name["text"] for name in names[:3]] == [["word0"], ["one"], ["other"]]
+    for sense, name in (("one", names[1]), ("other", names[2])):
+        assert name["textfont"]["color"] == points[f"word0, {sense}"]["marker"]["color"]
+    span = figure.chart["layout"]["yaxis"]["range"]
+    assert all(span[0] < value < span[1] for frame in figure.frames for trace in frame for value in trace["y"])
+
+
+def test_tokens_without_sentences(tmp_path: Path) -> None:
+    made_up.embeddings(tmp_path)
+    empty = {"words": [], "occurrences": [], "maps": [], "layer": None}
+    change(tmp_path / "results" / "embeddings.json", **empty)
+    (table,) = blocks_of(sections_of(tmp_path)["embeddings-1"], Table)
+    assert table.rows == [["鳥", "token 0.71, ##ken 0.50"]]
+
+
+def test_labels_that_were_hardly_asked_have_no_place(tmp_path: Path) -> None:
+    section = sections_of(made_up.probes(tmp_path))["probes-1"]
+    (table,) = blocks_of(section, Table)
+    assert [(row[0], row[2], row[5]) for row in table.rows] == [("N", "60", "–"), ("V", "7", "–"), ("D", "60", "100")]
+    assert any("The 2 labels" in paragraph.text for paragraph in blocks_of(section, Paragraph))
+
+
+def test_sections_of_several_models_name_them(tmp_path: Path) -> None:
+    places = [made_up.similarity(tmp_path / name) for name in ("one", "other")]
+    assert sections_of(places[0])["similarity-1"].title == "One word in many sentences"
+    assert [section.title for section in sections_of(*places).values()] == [
+        "One word in many sentences (one)",  # of one model: by the folders
+        "One word in many sentences (other)",
+    ]
+    change(places[1] / "results" / "similarity.json", model="another")
+    assert [section.title for section in sections_of(*places).values()] == [
+        "One word in many sentences (made-up)",
+        "One word in many sentences (another)",
+    ]
+
+
+def test_the_nearest_sentence_is_named(tmp_path: Path) -> None:
+    table = blocks_of(sections_of(made_up.similarity(tmp_path))["similarity-1"], Table)[-1]
+    assert table.columns[-1] == "nearest, layer 1"
+    assert [row[-1] for row in table.rows] == ["2", "1", "4", "3"]
 
 
 def test_an_answer_is_drawn(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from bertwright.analyze.senses import Sentence, read_sentences, word_vectors
-from bertwright.analyze.vectors import Reader, normalized
+from bertwright.analyze.senses import Sentence, read_sentences, usual_pieces, word_vectors
+from bertwright.analyze.vectors import Reader, normalized, overlapping
 from bertwright.errors import UserError
 from bertwright.run import keep_result
 from bertwright.store import Store
@@ -79,7 +79,7 @@ def _of_word(
 ) -> dict[str, Any]:
     vectors, _ = word_vectors(reader, sentences)
     labels = [sentence.group for sentence in sentences]
-    own = tokenizer.encode(sentences[0].word)
+    own = usual_pieces(tokenizer, sentences)
     static = np.repeat(table[own].mean(axis=0)[None], len(sentences), axis=0)
     around = np.stack([neighbourhood(sentence, table, tokenizer) for sentence in sentences])
     return {
@@ -171,28 +171,32 @@ def moves(reader: Reader, sentences: Sequence[Sentence]) -> dict[str, Any]:
         "distances" 1 to DISTANCES; for "attending" and "alone" (every token sees itself only) the mean of 1 - cosine
         over both sides and all sentences that are long enough, [1 + layers, distances].
     """
-    readings = reader.read([sentence.text for sentence in sentences])
+    encoded = reader.encode([sentence.text for sentence in sentences])
+    spans = [
+        overlapping(offsets, sentence.begin, sentence.end)
+        for sentence, (_, offsets) in zip(sentences, encoded, strict=True)
+    ]
     hidden: list[np.ndarray] = []
     cases: list[tuple[int, int]] = []  # number of the sentence, distance
-    for number, (sentence, reading) in enumerate(zip(sentences, readings, strict=True)):
-        pieces = reading.pieces(sentence.begin, sentence.end)
+    for number, ((ids, _), pieces) in enumerate(zip(encoded, spans, strict=True)):
         for distance in range(1, DISTANCES + 1):
             for place in (pieces[0] - distance, pieces[-1] + distance):
-                if 0 <= place < len(reading.ids):
-                    ids = reading.ids.copy()
-                    ids[place] = reader.special.mask
-                    hidden.append(ids)
+                if 0 <= place < len(ids):
+                    changed = ids.copy()
+                    changed[place] = reader.special.mask
+                    hidden.append(changed)
                     cases.append((number, distance))
+    numbers, distances = np.array(cases, dtype=int).reshape(-1, 2).T
+    counts = np.bincount(distances, minlength=DISTANCES + 1)[1:]
     result: dict[str, Any] = {"distances": list(range(1, DISTANCES + 1))}
     for name, alone in (("attending", False), ("alone", True)):
-        before = reader.read_ids([reading.ids for reading in readings], alone=alone)
-        after = reader.read_ids(hidden, alone=alone)
-        sums = np.zeros((1 + reader.num_layers, DISTANCES))
-        for (number, distance), states in zip(cases, after, strict=True):
-            pieces = readings[number].pieces(sentences[number].begin, sentences[number].end)
-            one, other = (normalized(each[:, pieces].mean(axis=1)) for each in (before[number], states))
-            sums[:, distance - 1] += 1 - (one * other).sum(axis=1)
-        counts = np.bincount([distance for _, distance in cases], minlength=DISTANCES + 1)[1:]
+        before = reader.means([ids for ids, _ in encoded], [[pieces] for pieces in spans], alone=alone)
+        after = reader.means(hidden, [[spans[number]] for number in numbers], alone=alone)
+        turned = [
+            1 - (normalized(one[numbers]) * normalized(other)).sum(axis=1)
+            for one, other in zip(before, after, strict=True)
+        ]
+        sums = np.stack([np.bincount(distances, layer, minlength=DISTANCES + 1)[1:] for layer in turned])
         result[name] = (sums / counts.clip(min=1)).clip(min=0).round(5).tolist()
     return result
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bertwright.analyze.senses import Sentence, read_sentences, word_vectors
+from bertwright.analyze.senses import Sentence, lone_pieces, read_sentences, usual_pieces, word_vectors
 from bertwright.analyze.similarity import cosines, gap
 from bertwright.analyze.vectors import Reader, Reading, normalized
 from bertwright.errors import UserError
@@ -22,39 +22,61 @@ NEIGHBOURS = 8
 
 
 def embeddings(
-    model: str | Path, sentences: str | Path, *, words: Sequence[str] = (), folder: Path | None = None
+    model: str | Path,
+    sentences: str | Path | None = None,
+    *,
+    words: Sequence[str] = (),
+    tokens: Sequence[str] = (),
+    folder: Path | None = None,
 ) -> dict[str, Any]:
     """Neighbours of words among the vocabulary, neighbours of their senses in context, and a map by layer.
 
     Args:
         model: a run, a checkpoint folder or a model of the hub.
-        sentences: a table with the columns word, group and text, or the name of one that comes along.
+        sentences: a table with the columns word, group and text, or the name of one that comes along; None: no words.
         words: that are wanted; all, if none is named.
+        tokens: tokens or words without a sentence, of which the neighbours in the vocabulary are wanted.
         folder: where results/embeddings.json is written; None: nowhere.
 
     Returns:
-        {"kind", "model", "layer", "words", "occurrences", "maps"}: "layer" is the one that tells the senses apart best;
-        a word has "word", its "static" neighbours, (token, cosine) each, and "senses" ("group", "neighbours": the
-        tokens of the other sentences nearest to the mean vector of the sense at that layer); an occurrence has "word",
-        "group" and "text"; "maps" are places [1 + layers, occurrences, 2], of each word by itself (see `places`).
+        {"kind", "model", "tokens", "layer", "words", "occurrences", "maps"}: a token has "token" and its "static"
+        neighbours, (token, cosine) each; "layer" is the one that tells the senses apart best (None without sentences,
+        and what follows empty); a word has "word", "static" and "senses" ("group", "neighbours": the tokens of the
+        other sentences nearest to the mean vector of the sense at that layer); an occurrence has "word", "group" and
+        "text"; "maps" are places [1 + layers, occurrences, 2], of each word by itself (see `places`).
 
     Raises:
-        UserError: see `read_sentences` and `word_vectors`.
+        UserError: neither sentences nor tokens are given, or the tokenizer knows no part of a token; see
+            `read_sentences` and `word_vectors`.
     """
-    groups = read_sentences(sentences, words)
+    if sentences is None and not tokens:
+        raise UserError(
+            "there is nothing to look at",
+            expected="sentences, or tokens",
+            advice="name a table with the columns word, group and text, or a token by --token",
+        )
+    groups = read_sentences(sentences, words) if sentences is not None else []
     reader = Reader.load(model)
+    tokenizer = reader.checkpoint.tokenizer
+    chosen = [
+        {"token": each, "static": static_neighbours(reader, each, lone_pieces(tokenizer, each))} for each in tokens
+    ]
+    found = _of_words(reader, groups) if groups else {"layer": None, "words": [], "occurrences": [], "maps": []}
+    return keep_result({"kind": "embeddings", "model": str(model), "tokens": chosen, **found}, folder)
+
+
+def _of_words(reader: Reader, groups: Sequence[list[Sentence]]) -> dict[str, Any]:
+    """What is found of words in sentences, see `embeddings`."""
     pairs = [word_vectors(reader, each) for each in groups]
     layer = best_layer([vectors for vectors, _ in pairs], groups)
     everywhere = list(chain.from_iterable(groups))
     tokens, units = tokens_around(reader, everywhere, list(chain.from_iterable(read for _, read in pairs)), layer)
-    result = {
-        "kind": "embeddings",
-        "model": str(model),
+    return {
         "layer": layer,
         "words": [
             {
                 "word": each[0].word,
-                "static": static_neighbours(reader, each[0].word),
+                "static": static_neighbours(reader, each[0].word, usual_pieces(reader.checkpoint.tokenizer, each)),
                 "senses": [
                     {
                         "group": group,
@@ -75,7 +97,6 @@ def embeddings(
             for number in range(1 + reader.num_layers)
         ],
     }
-    return keep_result(result, folder)
 
 
 def _of(sentences: list[Sentence], group: str) -> list[int]:
@@ -96,14 +117,19 @@ def best_layer(vectors: Sequence[np.ndarray], groups: Sequence[Sequence[Sentence
     return int(np.mean(gaps, axis=0).argmax())
 
 
-def static_neighbours(reader: Reader, word: str) -> list[tuple[str, float]]:
-    """Ordinary tokens whose embeddings are nearest to that of a word, which is the mean of its tokens', with cosines.
+def static_neighbours(reader: Reader, word: str, pieces: np.ndarray) -> list[tuple[str, float]]:
+    """Ordinary tokens whose embeddings are nearest to that of a word, which is the mean of its pieces', with cosines.
+
+    Args:
+        reader: of the model.
+        word: as people call it.
+        pieces: their ids.
 
     Raises:
         UserError: the tokenizer leaves nothing of the word.
     """
     tokenizer = reader.checkpoint.tokenizer
-    own = [number for number in tokenizer.encode(word).tolist() if number != tokenizer.unk_id]
+    own = [number for number in pieces.tolist() if number != tokenizer.unk_id]
     if not own:
         raise UserError(
             f"the tokenizer knows no part of {word!r}",

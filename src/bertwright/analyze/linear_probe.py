@@ -11,30 +11,38 @@ from collections.abc import Sequence
 import numpy as np
 
 from bertwright.analyze.labelled import Labelled
-from bertwright.analyze.vectors import Reader
+from bertwright.analyze.vectors import Reader, overlapping
 
 ROUNDS = 200
 """Of the optimizer of a probe, at most."""
 
 
-def span_vectors(reader: Reader, texts: Sequence[Labelled]) -> tuple[np.ndarray, list[str], list[str]]:
+def span_vectors(reader: Reader, texts: Sequence[Labelled]) -> tuple[np.ndarray, list[str], list[str], int]:
     """The vectors of all spans at every layer, and what stands in the spans and their labels.
 
-    A span that the tokenizer leaves nothing of is left out, as is a text longer than the model takes.
+    Of a text longer than the model takes the beginning is read. A span beyond it, or one that the tokenizer leaves
+    nothing of, is left out.
 
     Returns:
-        Vectors [1 + layers, S, D], the words in lower case [S] and labels [S].
+        Vectors [1 + layers, S, D], the words in lower case [S], labels [S], and how many texts were cut.
     """
-    encoded = reader.checkpoint.tokenizer.encode_batch([each.text for each in texts])
-    short = [each for each, ids in zip(texts, encoded, strict=True) if 0 < len(ids) <= reader.room]
-    vectors, words, labels = [], [], []
-    for each, reading in zip(short, reader.read([each.text for each in short]), strict=True):
+    encoded = reader.checkpoint.tokenizer.encode_batch_with_offsets([each.text for each in texts])
+    cut = sum(len(ids) > reader.room for ids, _ in encoded)
+    read: list[np.ndarray] = []
+    places: list[list[np.ndarray]] = []
+    words, labels = [], []
+    for each, (ids, offsets) in zip(texts, encoded, strict=True):
+        own = []
         for (begin, end), word, label in zip(each.spans, each.words(), each.labels, strict=True):
-            if len(reading.pieces(begin, end)):
-                vectors.append(reading.word(begin, end))
+            pieces = overlapping(offsets[: reader.room], begin, end)
+            if len(pieces):
+                own.append(pieces)
                 words.append(word)
                 labels.append(label)
-    return np.stack(vectors, axis=1), words, labels
+        if own:
+            read.append(ids[: reader.room])
+            places.append(own)
+    return reader.means(read, places), words, labels, cut
 
 
 def probe(train: np.ndarray, labels: Sequence[str], test: np.ndarray, truth: Sequence[str]) -> float:

@@ -5,8 +5,9 @@ and the masked-token head must say all pieces of the word. Prediction: all piece
 be guessed.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,16 +23,16 @@ Place = tuple[str, np.ndarray, np.ndarray]
 """A word: its label, the ids of its sentence, and the numbers of its pieces there."""
 
 
-def recovered(checkpoint: Checkpoint, texts: Sequence[Labelled], most_masked: int) -> dict[str, dict[str, float]]:
+def recovered(checkpoint: Checkpoint, texts: Sequence[Labelled], most: int) -> dict[str, dict[str, Any]]:
     """Share of words given back, by label.
 
     Args:
         checkpoint: with a masked-token head.
         texts: with labelled words; those longer than the model takes are left out.
-        most_masked: words of each label that are masked, at most.
+        most: words of each label that are asked, at most.
 
     Returns:
-        "reconstruction" and "prediction", each label -> share.
+        "reconstruction" and "prediction", each label -> share, and "asked", label -> number of its words.
     """
     tokenizer, special = checkpoint.tokenizer, SpecialTokens.of(checkpoint.tokenizer)
     model = PretrainingModel(checkpoint.config, pair=False)
@@ -45,13 +46,14 @@ def recovered(checkpoint: Checkpoint, texts: Sequence[Labelled], most_masked: in
                 pieces = overlapping(offsets, begin, end)
                 if len(pieces) and tokenizer.unk_id not in ids[pieces]:
                     places.append((label, ids, pieces))
-    seen: defaultdict[str, int] = defaultdict(int)
+    asked: Counter[str] = Counter()
     chosen = []
     for place in places:
-        seen[place[0]] += 1
-        if seen[place[0]] <= most_masked:
+        if asked[place[0]] < most:
+            asked[place[0]] += 1
             chosen.append(place)
     return {
+        "asked": dict(sorted(asked.items())),
         "reconstruction": _shares(model, special, chosen, masked=False),
         "prediction": _shares(model, special, chosen, masked=True),
     }

@@ -1,22 +1,30 @@
 """Sentences that hold one word in several senses: reading them, and finding the word."""
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from bertwright.analyze.vectors import Reader, Reading
+from bertwright.analyze.vectors import Reader, Reading, overlapping
 from bertwright.corpus import read_rows
-from bertwright.edges import is_chinese
 from bertwright.errors import UserError
+from bertwright.tokenizer import Tokenizer
 
 SHIPPED = Path(__file__).parent / "sentences"
 """Tables that come along: the ten sentences of slide 71 in both scripts, and ten English words in two senses each."""
 
 FEWEST = 2
 """Sentences of a sense, at least: with one there is nothing to compare within it."""
+
+UNSPACED = (
+    *("CJK", "IDEOGRAPHIC", "HIRAGANA", "KATAKANA", "HALFWIDTH KATAKANA", "HANGUL"),
+    *("THAI", "LAO", "KHMER", "MYANMAR"),
+)
+"""How the names of letters begin beside which a word may stand; in Korean, particles follow it without a space."""
 
 
 @dataclass(frozen=True)
@@ -111,12 +119,20 @@ def _in_groups(sentences: list[Sentence], path: Path) -> list[Sentence]:
 
 
 def place_of(word: str, text: str) -> int | None:
-    """Where a word first stands in a text: as a word of its own, in any case; within Chinese text anywhere."""
-    if any(map(is_chinese, word)):
-        begin = text.find(word)
-        return None if begin < 0 else begin
-    match = re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.IGNORECASE)
-    return None if match is None else match.start()
+    """Where a word first stands in a text, in upper or lower case, as a word of its own.
+
+    A letter may touch it where either is of a script without spaces between words, such as a Chinese one.
+    """
+    for match in re.finditer(re.escape(word), text, re.IGNORECASE):
+        before, after = text[: match.start()][-1:], text[match.end() :][:1]
+        if not ((_goes_on(before) and _goes_on(word[:1])) or (_goes_on(word[-1:]) and _goes_on(after))):
+            return match.start()
+    return None
+
+
+def _goes_on(character: str) -> bool:
+    """Whether a word may go on with it beyond doubt: a letter, figure or mark of a script with spaces between words."""
+    return bool(re.match(r"\w", character)) and not unicodedata.name(character, "").startswith(UNSPACED)
 
 
 def word_vectors(reader: Reader, sentences: Sequence[Sentence]) -> tuple[np.ndarray, list[Reading]]:
@@ -127,13 +143,43 @@ def word_vectors(reader: Reader, sentences: Sequence[Sentence]) -> tuple[np.ndar
     """
     readings = reader.read([sentence.text for sentence in sentences])
     for sentence, reading in zip(sentences, readings, strict=True):
-        if not len(reading.pieces(sentence.begin, sentence.end)):
-            raise UserError(
-                f"the tokenizer leaves nothing of {sentence.word!r} in {sentence.text!r}",
-                expected="a token that overlaps the word",
-                advice="choose another word, or a model whose tokenizer knows it",
-            )
+        _require_pieces(sentence, reading.offsets)
     vectors = [
         reading.word(sentence.begin, sentence.end) for sentence, reading in zip(sentences, readings, strict=True)
     ]
     return np.stack(vectors, axis=1), readings
+
+
+def usual_pieces(tokenizer: Tokenizer, sentences: Sequence[Sentence]) -> np.ndarray:
+    """The ids of a word's pieces as it stands in most of its sentences, [P].
+
+    By itself it would be the first word of a text, which some tokenizers cut in another way.
+
+    Raises:
+        UserError: no piece overlaps the word in one of the sentences.
+    """
+    found: Counter[tuple[int, ...]] = Counter()
+    encoded = tokenizer.encode_batch_with_offsets([sentence.text for sentence in sentences])
+    for sentence, (ids, offsets) in zip(sentences, encoded, strict=True):
+        found[tuple(ids[_require_pieces(sentence, offsets)].tolist())] += 1
+    return np.array(found.most_common(1)[0][0])
+
+
+def lone_pieces(tokenizer: Tokenizer, word: str) -> np.ndarray:
+    """The ids of the pieces of a word without a sentence, as it would stand within one, [P]."""
+    spaced = tokenizer.kind == "bpe" and _goes_on(word[:1])  # a token of bytes has the space before a word in it
+    text = f" {word}" if spaced else word
+    ((ids, offsets),) = tokenizer.encode_batch_with_offsets([text])
+    return ids[overlapping(offsets, len(text) - len(word), len(text))]
+
+
+def _require_pieces(sentence: Sentence, offsets: np.ndarray) -> np.ndarray:
+    """The numbers of the tokens that overlap the word, one at least."""
+    pieces = overlapping(offsets, sentence.begin, sentence.end)
+    if not len(pieces):
+        raise UserError(
+            f"the tokenizer leaves nothing of {sentence.word!r} in {sentence.text!r}",
+            expected="a token that overlaps the word",
+            advice="choose another word, or a model whose tokenizer knows it",
+        )
+    return pieces

@@ -36,7 +36,7 @@ def similarity(
     Returns:
         {"kind", "model", "words"}; a word has "word", "groups", "sentences" (each "text", "group", "begin", "end", the
         "pieces" that overlap the word, and whether one "reaches_outside") and "layers" (see `compared`, with "cosines",
-        [S, S], rounded).
+        [S, S], rounded, and "neighbours", [S], the number of each sentence's most similar other one, from 0).
 
     Raises:
         UserError: see `read_sentences` and `word_vectors`.
@@ -54,7 +54,13 @@ def _of_word(reader: Reader, sentences: list[Sentence]) -> dict[str, Any]:
     layers = []
     for states in vectors:
         values = cosines(states)
-        layers.append({**compared(values, labels), "cosines": values.round(4).tolist()})
+        layers.append(
+            {
+                **compared(values, labels),
+                "cosines": values.round(4).tolist(),
+                "neighbours": neighbours(values).tolist(),
+            }
+        )
     return {
         "word": sentences[0].word,
         "groups": list(dict.fromkeys(labels)),
@@ -82,9 +88,14 @@ def _described(reader: Reader, sentence: Sentence, reading: Reading) -> dict[str
 
 
 def cosines(vectors: np.ndarray) -> np.ndarray:
-    """Between all vectors: [S, D] -> [S, S]."""
-    units = normalized(vectors)
+    """Between all vectors: [S, D] -> [S, S] in float64, as in float32 a permutation that is as good seems worse."""
+    units = normalized(vectors.astype(np.float64))
     return units @ units.T
+
+
+def neighbours(values: np.ndarray) -> np.ndarray:
+    """The number of each one's most similar other one: cosines [S, S] -> [S]."""
+    return (values - 4 * np.eye(len(values))).argmax(axis=1)  # below every cosine: nobody is their own neighbour
 
 
 def compared(values: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
@@ -102,14 +113,13 @@ def compared(values: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
     numbers = _numbers(labels)
     upper = np.triu(np.ones(values.shape, dtype=bool), 1)
     same = numbers[:, None] == numbers
-    others = values - 4 * np.eye(len(values))  # below every cosine: a sentence is not its own neighbour
     return {
         "within": float(values[upper & same].mean()),
         "across": float(values[upper & ~same].mean()),
         "gap": gap(values, labels),
         "lowest_within": float(values[upper & same].min()),
         "highest_across": float(values[upper & ~same].max()),
-        "nearest": float((numbers[others.argmax(axis=1)] == numbers).mean()),
+        "nearest": float((numbers[neighbours(values)] == numbers).mean()),
         "p": permutation_test(values, numbers),
     }
 
@@ -129,7 +139,7 @@ def permutation_test(values: np.ndarray, numbers: np.ndarray) -> float:
 
     Args:
         values: [S, S], symmetric.
-        numbers: [S], the groups.
+        numbers: [S], the groups, from 0 on.
     """
     generator = np.random.default_rng(SEED)
     permuted = generator.permuted(np.tile(numbers, (PERMUTATIONS, 1)), axis=1)
@@ -139,8 +149,11 @@ def permutation_test(values: np.ndarray, numbers: np.ndarray) -> float:
 
 def _gap(values: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Mean within the groups less mean across them, for each of P groupings [P, S] -> [P]."""
-    first, second = np.triu_indices(len(values), 1)
-    pairs = values[first, second]
-    same = numbers[:, first] == numbers[:, second]  # [P, pairs]
-    within, count = same @ pairs, same.sum(axis=1)
-    return within / count - (pairs.sum() - within) / (len(pairs) - count)
+    pairs = values.astype(np.float64) * (1 - np.eye(len(values)))
+    within, count = np.zeros(len(numbers)), np.zeros(len(numbers))  # each pair counts twice, here and in the sum of all
+    for group in range(numbers.max() + 1):  # a group at a time: P x S numbers, where the pairs would be P x S x S
+        member = (numbers == group).astype(np.float64)
+        size = member.sum(axis=1)
+        within += ((member @ pairs) * member).sum(axis=1)
+        count += size * (size - 1)
+    return within / count - (pairs.sum() - within) / (len(pairs) * (len(pairs) - 1) - count)

@@ -36,7 +36,7 @@ class Published:
     tokens: float | None = None
     """Read in pre-training, where its authors say so."""
     active: int | None = None
-    """Parameters that compute one token, where they are not all."""
+    """Parameters that compute one token, where they are not all: of an encoder with a decoder the one or the other."""
 
 
 def bert_parameters(vocabulary: int, positions: int, segments: int, layers: int, width: int, inner: int) -> int:
@@ -89,6 +89,7 @@ def elmo_parameters() -> int:
 def family() -> list[Published]:
     """The models of slides 53 to 56, the smallest first."""
     bert = bert_parameters(30_522, 512, 2, 24, 1024, 4096)
+    bert_tokens = 256 * (9e5 * 128 + 1e5 * 512)  # sequences of 128 tokens in nine tenths of the steps
     ernie = bert_parameters(18_000, 513, 2, 12, 768, 3072)
     big_bird = bert_parameters(50_358, 4096, 2, 12, 768, 3072)
     t5 = t5_parameters(32_128, 24, 1024, 128, 128, 65_536)
@@ -99,7 +100,7 @@ def family() -> list[Published]:
             Published("ELMo", "Peters et al. 2018", "2 × 2 LSTM, 4096 cells", elmo_parameters(), 93.6e6, "94M"),
             Published("ERNIE", "Sun et al. 2019", "12 × 768, vocabulary 18,000", ernie, None, None),
             Published("Big Bird", "Zaheer et al. 2020", "12 × 768, 4,096 positions", big_bird, None, None),
-            Published("BERT-large", "Devlin et al. 2019", "24 × 1,024", bert, 340e6, "340M", tokens=1e6 * 256 * 512),
+            Published("BERT-large", "Devlin et al. 2019", "24 × 1,024", bert, 340e6, "340M", bert_tokens),
             Published(
                 "GPT-2", "Radford et al. 2019", "48 × 1,600", gpt_parameters(50_257, 1024, 48, 1600), 1542e6, "1542M"
             ),
@@ -114,6 +115,7 @@ def family() -> list[Published]:
                 11.3e9,
                 "11B",
                 tokens=1e6 * 2**11 * 512,
+                active=t5 // 2,
             ),
             Published("Turing NLG", "Rosset 2020", "78 × 4,256", gpt_parameters(51_200, 1024, 78, 4256), 17e9, "17B"),
             Published(
@@ -132,7 +134,7 @@ def family() -> list[Published]:
                 switch,
                 1.571e12,
                 "1.6T",
-                active=one_expert,
+                active=one_expert // 2,
             ),
         ],
         key=lambda each: each.parameters,
@@ -149,7 +151,8 @@ def sizes(own: Sequence[str] = (), folder: Path | None = None) -> dict[str, Any]
     Returns:
         {"kind", "models"}: of each "name", "source", "shape", "parameters", "published", "slide", "own", memory in
         bytes ("load_float32", "load_bfloat16", "train") and "operations" to pre-train, which are 6 for each parameter
-        that computes a token and each token read (Kaplan et al. 2020), or None.
+        that computes a token and each token read (Kaplan et al. 2020), or None where it is not known how many are
+        read: of a recipe it is, if it says how many steps.
 
     Raises:
         UserError: what is named is no model.
@@ -162,7 +165,6 @@ def sizes(own: Sequence[str] = (), folder: Path | None = None) -> dict[str, Any]
 
 
 def _entry(model: Published) -> dict[str, Any]:
-    operations = None if model.tokens is None else 6 * (model.active or model.parameters) * model.tokens
     return {
         "name": model.name,
         "source": model.source,
@@ -170,9 +172,13 @@ def _entry(model: Published) -> dict[str, Any]:
         "published": model.published,
         "slide": model.slide,
         "own": False,
-        "operations": operations,
+        "operations": _operations(model.active or model.parameters, model.tokens),
         **_memory(model.parameters),
     }
+
+
+def _operations(parameters: int, tokens: float | None) -> float | None:
+    return None if tokens is None else 6 * parameters * tokens
 
 
 def _own_entry(name: str) -> dict[str, Any]:
@@ -180,10 +186,12 @@ def _own_entry(name: str) -> dict[str, Any]:
         recipe = load_recipe(PretrainRecipe, name)
         rows = recipe.model.vocabulary_size or recipe.tokenizer.vocabulary_size
         config = recipe.model.model_copy(update={"vocabulary_size": rows})
-        count = num_parameters(config, recipe.objective.pair)
+        count, train = num_parameters(config, recipe.objective.pair), recipe.train
+        tokens = None if train.steps is None else train.steps * train.batch_size * train.length
     else:
         checkpoint = load_checkpoint(checkpoint_folder(name))
         config, count = checkpoint.config, sum(weight.numel() for weight in checkpoint.weights.values())
+        tokens = None
     return {
         "name": name,
         "source": "",
@@ -191,7 +199,7 @@ def _own_entry(name: str) -> dict[str, Any]:
         "published": None,
         "slide": None,
         "own": True,
-        "operations": None,
+        "operations": _operations(count, tokens),
         **_memory(count),
     }
 

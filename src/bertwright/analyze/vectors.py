@@ -1,6 +1,6 @@
 """Vectors of tokens at every layer of an encoder, and of the words that they are pieces of."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from bertwright.errors import UserError
 from bertwright.model.heads import BareModel
 from bertwright.model.layers import Attention
 from bertwright.tasks.task import COMPUTED_TOKENS, Window, lay_out
-from bertwright.vocabulary import SPACE
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,17 @@ class Reader:
         Raises:
             UserError: a text is too long, or has no tokens.
         """
-        tokenizer = self.checkpoint.tokenizer
-        encoded = tokenizer.encode_batch_with_offsets(texts)
+        encoded = self.encode(texts)
+        states = self.read_ids([ids for ids, _ in encoded], alone=alone)
+        return [Reading(ids, offsets, vectors) for (ids, offsets), vectors in zip(encoded, states, strict=True)]
+
+    def encode(self, texts: Sequence[str]) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Of each text the ids [N] and the characters that each token stands for [N, 2], as in a `Reading`.
+
+        Raises:
+            UserError: a text is too long for the model, or has no tokens.
+        """
+        encoded = self.checkpoint.tokenizer.encode_batch_with_offsets(texts)
         for text, (ids, _) in zip(texts, encoded, strict=True):
             if not 0 < len(ids) <= self.room:
                 raise UserError(
@@ -91,27 +99,48 @@ class Reader:
                     advice="shorten the text" if len(ids) else "leave it out",
                     file=self.checkpoint.folder,
                 )
-        states = self.read_ids([ids for ids, _ in encoded], alone=alone)
-        readings = []
-        for (ids, offsets), vectors in zip(encoded, states, strict=True):
-            # A lone mark of a space before the first word claims a character of it.
-            marks = np.array([token == SPACE for token in tokenizer.tokens(ids)])
-            readings.append(Reading(ids, np.where(marks[:, None], offsets[:, :1], offsets), vectors))
-        return readings
+        return encoded
 
     def read_ids(self, sequences: Sequence[np.ndarray], *, alone: bool = False) -> list[np.ndarray]:
         """As `read`, of ids [N] without special tokens: of each the vectors [1 + layers, N, D]."""
+        found = [np.empty(0)] * len(sequences)
+        for number, states in self._each(sequences, alone=alone):
+            found[number] = states.copy()
+        return found
+
+    def means(
+        self, sequences: Sequence[np.ndarray], spans: Sequence[Sequence[np.ndarray]], *, alone: bool = False
+    ) -> np.ndarray:
+        """The vectors of spans of tokens, which are the means over their tokens, at every layer.
+
+        No more than a batch of tokens is kept at a time, so there may be many texts.
+
+        Args:
+            sequences: ids [N] without special tokens, none longer than the model takes.
+            spans: of each sequence any number of spans; a span are the numbers of its tokens, one at least.
+            alone: see `read`.
+
+        Returns:
+            [1 + layers, S, D], the spans in their order.
+        """
+        firsts = np.cumsum([0, *map(len, spans)])
+        found = np.empty((1 + self.num_layers, firsts[-1], self.checkpoint.config.width), dtype=np.float32)
+        for number, states in self._each(sequences, alone=alone):
+            for place, tokens in enumerate(spans[number], start=int(firsts[number])):
+                found[:, place] = states[:, tokens].mean(axis=1)
+        return found
+
+    def _each(self, sequences: Sequence[np.ndarray], *, alone: bool) -> Iterator[tuple[int, np.ndarray]]:
+        """Of each sequence the number and the vectors [1 + layers, N, D], those of like length one after the other."""
         sizes = np.array([len(ids) for ids in sequences])
         order, begin = np.argsort(-sizes, kind="stable"), 0
-        found = [np.empty(0)] * len(sequences)
         while begin < len(order):
             length = int(sizes[order[begin]]) + self.special.framing(1)
             chosen = order[begin : begin + max(1, COMPUTED_TOKENS // length)]
             begin += len(chosen)
             states = self._states([sequences[number] for number in chosen], length, alone=alone)
             for row, number in enumerate(chosen):
-                found[number] = states[:, row, 1 : 1 + sizes[number]].copy()
-        return found
+                yield int(number), states[:, row, 1 : 1 + sizes[number]]
 
     def attention(self, text: str) -> tuple[list[str], np.ndarray]:
         """How much each token of a text looks at each other one, at every layer.
@@ -124,7 +153,7 @@ class Reader:
         Raises:
             UserError: the text is too long, or has no tokens.
         """
-        (reading,) = self.read([text])
+        ((ids, _),) = self.encode([text])
         special = self.checkpoint.tokenizer.readable([self.special.cls, self.special.sep])
         weights: list[np.ndarray] = []
 
@@ -135,10 +164,10 @@ class Reader:
 
         attentions = [module for module in self.model.modules() if isinstance(module, Attention)]
         handles = [module.register_forward_pre_hook(keep) for module in attentions]
-        self.read_ids([reading.ids])
+        self.read_ids([ids])
         for handle in handles:
             handle.remove()
-        tokens = [special[0], *self.checkpoint.tokenizer.readable(reading.ids), special[1]]
+        tokens = [special[0], *self.checkpoint.tokenizer.readable(ids), special[1]]
         return tokens, np.stack(weights)
 
     def _states(self, sequences: Sequence[np.ndarray], length: int, *, alone: bool) -> np.ndarray:

@@ -13,12 +13,8 @@ analyze = typer.Typer(help="Measure models: what pre-training is worth, what the
 app.add_typer(analyze, name="analyze")
 
 Model = Annotated[str, typer.Argument(help="A run, a checkpoint folder or a model of the hub.")]
-Sentences = Annotated[
-    str,
-    typer.Argument(
-        help="A table with the columns word, group and text; or apple-traditional, apple-simplified, english."
-    ),
-]
+TABLE = "A table with the columns word, group and text; or apple-traditional, apple-simplified, english"
+Sentences = Annotated[str, typer.Argument(help=f"{TABLE}.")]
 Words = Annotated[list[str] | None, typer.Option("--word", help="Of the table's words only this one; may be repeated.")]
 
 
@@ -235,15 +231,20 @@ def similarity(
 @guard
 def embeddings(
     model: Model,
-    sentences: Sentences,
+    sentences: Annotated[str | None, typer.Argument(help=f"{TABLE}; or none, with --token.")] = None,
     words: Words = None,
+    tokens: Annotated[
+        list[str] | None, typer.Option("--token", help="Its neighbours in the vocabulary, too; may be repeated.")
+    ] = None,
     run: Annotated[str, typer.Option(help="Folder for the result and its page.")] = "runs/embeddings",
     as_json: Json = False,
 ) -> None:
     """Which tokens lie close: neighbours in the vocabulary and in context, and a map of all occurrences (slide 69)."""
     from bertwright.analyze import embeddings as run_embeddings
 
-    result = run_embeddings(model, sentences, words=words or [], folder=Path(run))
+    result = run_embeddings(model, sentences, words=words or [], tokens=tokens or [], folder=Path(run))
+    for each in result["tokens"]:
+        say(f"{each['token']:>24}  {', '.join(token for token, _ in each['static'])}")
     for each in result["words"]:
         say(f"{each['word']:>24}  {', '.join(token for token, _ in each['static'])}")
         for sense in each["senses"]:
@@ -307,7 +308,9 @@ def probes(
     for cell in result["checkpoints"]:
         best = max(range(len(cell["layers"])), key=cell["layers"].__getitem__)
         if cell["left_out"]:
-            say(f"{cell['left_out']:,} {unit} are left out: without a token, or too long for the model", "yellow")
+            say(f"{cell['left_out']:,} {unit} are left out: without a token, or behind the model's end", "yellow")
+        if cell["cut"]:
+            say(f"{cell['cut']:,} texts are longer than the model takes: read up to there", "yellow")
         control = f", control task {cell['control'][best]:.3f}" if "control" in cell else ""
         say(f"{cell['name']:>24}  layer {best}: {cell['layers'][best]:.3f}{control}")
     draw_report(run)

@@ -327,20 +327,24 @@ def _around(shares: list[float]) -> list[float]:
     return [max(0.0, min(shares) - 0.03), min(1.01, max(shares) + 0.03)] if shares else [0.0, 1.0]
 
 
-def heat_map(values: Sequence[Numbers], labels: Sequence[str], blocks: Sequence[int]) -> Chart:
+def heat_map(frames: Sequence[Sequence[Numbers]], start: int, labels: Sequence[str], blocks: Sequence[int]) -> Chart:
     """A square of similarities, the first row on top, with blocks along the diagonal outlined.
 
     Args:
-        values: [S, S].
+        frames: [F, S, S]; the colours are of one scale in all of them, so that they can be compared.
+        start: the number of the one that is shown.
         labels: [S], of the rows; on a narrow screen, and of the columns, numbers stand in their place.
         blocks: sizes of the blocks; they add up to S.
     """
+    every = [value for frame in frames for row in frame for value in row if value is not None]
     count = len(labels)
     numbers = [str(number) for number in range(1, count + 1)]
     cuts = list(accumulate(blocks, initial=0))
     trace = {
         "type": "heatmap",
-        "z": [rounded(row, 4) for row in values],
+        "z": [rounded(row, 4) for row in frames[start]],
+        "zmin": min(every),
+        "zmax": max(every),
         "colorscale": [[0, "--card"], [1, "--blue"]],
         "xgap": 1,
         "ygap": 1,

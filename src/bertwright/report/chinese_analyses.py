@@ -33,6 +33,9 @@ ANALYSES: dict[str, str] = {
     "flatters a little.": "p：随机打乱词义标签后差距不小于此的比例。层是按差距挑的，所以 p 略显乐观。",
     "{layer}: within {within}, across {across}": "{layer}：组内 {within}，组间 {across}",
     "sense": "词义",
+    "nearest, layer {layer}": "最近邻，第 {layer} 层",
+    "words asked": "问过的词",
+    "The vocabulary of {model}.": "{model} 的词表。",
     "sentence": "句子",
     "sentences": "句子",
     "pieces of the word": "该词的词片",
@@ -103,8 +106,10 @@ ANALYSES: dict[str, str] = {
     "words guessed when masked": "遮住词能猜出来",
     "seed": "种子",
     "score of the fine-tuned task": "微调任务的分数",
-    "Labels are learnt in the order of their words' frequency with a rank correlation of {value} (1: exactly in it).": (
-        "学会各标签的次序与其词频次序的等级相关为 {value}（1 表示完全一致）。"
+    "The {count} labels of which twenty words or more were asked are learnt in the order of their words' frequency in "
+    "what the model has read with a rank correlation of {value} (1: exactly in it).": (
+        "问过至少二十个词的 {count} 种标签，学会的次序与其词在模型读过的文本中的频率次序的等级相关为 {value}"
+        "（1 表示完全一致）。"
     ),
     "share": "占比",
     "given back": "复述",

@@ -58,7 +58,7 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
             caption += " " + say("A row is a token that looks, a column one that is looked at; mean over heads.")
         blocks.append(
             Slides(
-                heat_map(layers[-1], labels, []),
+                heat_map(layers, len(layers) - 1, labels, []),
                 frames=[[{"z": layer}] for layer in layers],
                 labels=[str(place) for place in range(1, len(layers) + 1)],
                 start=len(layers) - 1,

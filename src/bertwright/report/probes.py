@@ -101,8 +101,9 @@ def _over_steps(result: dict[str, Any], say: Say) -> list[Block]:
     order = result.get("order")
     if order and order["spearman"] is not None:
         told = say(
-            "Labels are learnt in the order of their words' frequency with a rank correlation of {value} (1: exactly "
-            "in it).",
+            "The {count} labels of which twenty words or more were asked are learnt in the order of their words' "
+            "frequency in what the model has read with a rank correlation of {value} (1: exactly in it).",
+            count=str(len(order["steps"])),
             value=number(order["spearman"], 2),
         )
         blocks.append(Paragraph(told))
@@ -142,14 +143,18 @@ def step_curves(steps: list[int], values: dict[str, list[float | None]], x: str,
 def _label_table(result: dict[str, Any], say: Say) -> Table:
     last = result["checkpoints"][-1]
     order = result.get("order", {}).get("steps", {})
-    columns = [say("label"), say("share"), say("given back"), say("guessed when masked"), say("learnt at step")]
+    columns = [
+        *(say("label"), say("share"), say("words asked"), say("given back")),
+        *(say("guessed when masked"), say("learnt at step")),
+    ]
     rows = [
         [
             label,
             percent(share),
+            number(last.get("asked", {}).get(label)),
             *(percent(last.get(kind, {}).get(label)) for kind in ("reconstruction", "prediction")),
             number(order.get(label)),
         ]
         for label, share in sorted(result["labels"].items(), key=lambda each: -each[1])
     ]
-    return Table(columns, rows, [False, True, True, True, True])
+    return Table(columns, rows, [False, True, True, True, True, True])

@@ -106,19 +106,19 @@ def _of_word(word: dict[str, Any], say: Say) -> list[Block]:
     sentences, best = word["sentences"], best_layer(word)
     labels = [f"{_around(each)}  {index}" for index, each in enumerate(sentences, start=1)]
     blocks = [len(list(members)) for _, members in groupby(sentences, key=lambda each: each["group"])]
-    chart = heat_map(word["layers"][best]["cosines"], labels, blocks)
+    chart = heat_map([layer["cosines"] for layer in word["layers"]], best, labels, blocks)
     numbers = [
         say("{layer}: within {within}, across {across}", layer=str(index), **_shown(layer))
         for index, layer in enumerate(word["layers"])
     ]
     outside = [str(index) for index, each in enumerate(sentences, start=1) if each["reaches_outside"]]
     listed = Table(
-        ["", say("sense"), say("sentence"), say("pieces of the word")],
+        ["", say("sense"), say("sentence"), say("pieces of the word"), say("nearest, layer {layer}", layer=str(best))],
         [
-            [str(index), each["group"], each["text"], " ".join(each["pieces"])]
-            for index, each in enumerate(sentences, start=1)
+            [str(index), each["group"], each["text"], " ".join(each["pieces"]), str(1 + nearest)]
+            for index, (each, nearest) in enumerate(zip(sentences, word["layers"][best]["neighbours"], strict=True), 1)
         ],
-        [True, False, False, False],
+        [True, False, False, False, True],
     )
     found: list[Block] = [
         Slides(

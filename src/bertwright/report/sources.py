@@ -29,9 +29,16 @@ class Source:
 def sections_of(
     sources: list[Source], kind: str, title: str, draw: Callable[[dict[str, Any]], list[Block]]
 ) -> list[Section]:
-    """A section for every results/KIND.json, drawn by a function."""
-    found = [source.results[kind] for source in sources if kind in source.results]
-    return [Section(f"{kind}-{index}", title, draw(each)) for index, each in enumerate(found, start=1)]
+    """A section for every results/KIND.json, drawn by a function; of several, the titles name the models."""
+    found = [source for source in sources if kind in source.results]
+    names = [str(source.results[kind].get("model", source.name)) for source in found]
+    if len(set(names)) < len(names):  # one model, measured twice
+        names = [source.name for source in found]
+    titles = [f"{title} ({name})" for name in names] if len(found) > 1 else [title]
+    return [
+        Section(f"{kind}-{index}", each, draw(source.results[kind]))
+        for index, (source, each) in enumerate(zip(found, titles, strict=False), start=1)
+    ]
 
 
 def read_sources(paths: list[Path]) -> list[Source]:
