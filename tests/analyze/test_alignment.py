@@ -8,12 +8,16 @@ import pytest
 
 from bertwright.analyze.alignment import (
     alignment,
+    chosen,
     identified,
+    measured,
+    offsets,
     ranked,
     ranks,
     read_dictionary,
     read_parallel,
-    word_vectors,
+    vectors_of,
+    whole_pieces,
 )
 from bertwright.analyze.vectors import Reader
 from bertwright.errors import UserError
@@ -68,22 +72,81 @@ def test_a_planted_offset_hides_translations_and_tells_the_language() -> None:
     assert found["plain"]["first"][0] < found["centred"]["first"][0]
     assert identified(pairs) == [pytest.approx(1.0)]
     assert identified([side - mean for side, mean in zip(pairs, means, strict=True)])[0] < 0.62
+    gap = means[0] - means[1]
+    assert offsets(pairs[0], pairs[1][:, generator.permutation(300)], gap)[0] < offsets(pairs[0], pairs[1], gap)[0]
 
 
 # ---------------------------------------------------------------------------------------------- words
 
 
 def test_words_are_averaged_over_their_sentences(trained: Path, parallel: tuple[Path, Path]) -> None:
+    """Over every other one: no sentence gives a word while its translation gives the other."""
     reader = Reader.load(trained / "pretrained")
     texts = read_parallel(reader, parallel, 60)
-    readings = tuple(reader.read(side) for side in texts)
     many = [(subject, subject) for subject in SUBJECTS] + [(word, word) for words in WORDS.values() for word in words]
-    one, other = word_vectors(readings, texts, [*many, ("房间", "手机"), ("没有", "没有")])
-    assert one.shape == other.shape == (2, len(many), 32)
-    spots = [number for number, text in enumerate(texts[0]) if SUBJECTS[0] in text][:8]
-    places = [texts[0][number].index(SUBJECTS[0]) for number in spots]
-    wanted = [readings[0][n].word(begin, begin + 2) for n, begin in zip(spots, places, strict=True)]
-    np.testing.assert_allclose(one[:, 0], np.mean(wanted, axis=0), atol=1e-6)
+    sides = chosen(reader, texts, [*many, ("房间", "手机"), ("没有", "没有")])
+    for side, own in zip(sides, (0, 1), strict=True):
+        assert {number % 2 for places in side.words.values() for number, _ in places} == {own}
+    assert list(sides[0].words) == list(sides[1].words)
+    found = measured(reader, sides)
+    assert found["words"]["count"] == len(sides[0].words) >= 20
+    word = next(iter(sides[0].words))
+    spots = [number for number in range(0, 60, 2) if word in texts[0][number]][:8]
+    assert [number for number, _ in sides[0].words[word]] == spots
+    readings = reader.read([texts[0][number] for number in spots])
+    begins = [texts[0][number].index(word) for number in spots]
+    wanted = np.mean([r.word(b, b + len(word)) for r, b in zip(readings, begins, strict=True)], axis=0)
+    _, words, _ = vectors_of(reader, sides[0], probed=False)
+    np.testing.assert_allclose(words[:, 0], wanted, atol=1e-6)
+
+
+def test_a_word_within_a_longer_token_does_not_count() -> None:
+    """学 in 他在学校: the token 学校 is of another word, too. A space before a word may be of its token."""
+    offsets_ = np.array([[0, 1], [1, 2], [2, 4]])
+    assert whole_pieces("他在学校", offsets_, 2, 3) is None
+    assert whole_pieces("他在学校", offsets_, 2, 4) == [2]
+    assert whole_pieces("a school", np.array([[0, 1], [1, 8]]), 2, 8) == [1]
+    assert whole_pieces("a school", np.array([[0, 1]]), 2, 8) is None
+
+
+def test_the_probe_is_asked_for_tokens_that_it_has_not_seen(trained: Path, parallel: tuple[Path, Path]) -> None:
+    reader = Reader.load(trained / "pretrained")
+    sides = chosen(reader, read_parallel(reader, parallel, 60), None)
+    kinds = [[side.ids[number][place[0]] for number, place in side.probed] for side in sides]
+    size = len(kinds[0]) // 2
+    assert len(kinds[0]) == len(kinds[1]) == 2 * size > 100
+    learnt, asked = (set(kinds[0][part]) | set(kinds[1][part]) for part in (slice(size), slice(size, None)))
+    assert not learnt & asked
+
+
+def test_random_weights_know_no_translations(trained: Path, parallel: tuple[Path, Path], tmp_path: Path) -> None:
+    """Another language without a token at the same place: the same sentences, with every character exchanged."""
+    text = parallel[0].read_text(encoding="utf-8")
+    letters = sorted(set(text) - {"\n"})
+    table = str.maketrans(dict(zip(letters, [*letters[7:], *letters[:7]], strict=True)))
+    renamed, words = tmp_path / "renamed.txt", tmp_path / "words.tsv"
+    renamed.write_text(text.translate(table), encoding="utf-8")
+    many = [*SUBJECTS, *(word for words in WORDS.values() for word in words)]
+    words.write_text("".join(f"{word}\t{word.translate(table)}\n" for word in many), encoding="utf-8")
+    result = alignment(trained / "pretrained", (parallel[0], renamed), words)
+    for kind in ("sentences", "words"):
+        random = result["untrained"][kind]
+        assert random["count"] == result[kind]["count"] >= 20
+        assert random["plain"] != result[kind]["plain"]
+    assert max(random["plain"]["reciprocal_rank"]) < random["chance"]["reciprocal_rank"] + 0.15
+
+
+def test_over_time(trained: Path, parallel: tuple[Path, Path], tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    result = alignment(trained / "pretrained", parallel, over_time=True, folder=run)
+    steps = [int(path.name.removeprefix("step-")) for path in (trained / "pretrained" / "checkpoints").iterdir()]
+    assert [each["step"] for each in result["over_time"]] == sorted(steps)
+    last = result["over_time"][-1]
+    assert last["words"] is None
+    assert last["sentences"]["reciprocal_rank"] == max(result["sentences"]["plain"]["reciprocal_rank"])
+    assert "In the course of pre-training" in write_report([run], tmp_path / "page.html").read_text(encoding="utf-8")
+    with pytest.raises(UserError, match="there are no checkpoints"):
+        alignment(trained / "pretrained" / "best", parallel, over_time=True)
 
 
 @pytest.mark.parametrize(

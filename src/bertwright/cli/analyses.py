@@ -331,21 +331,23 @@ def alignment(
     other: Other,
     dictionary: Dictionary = None,
     most: Most = 1000,
+    over_time: Annotated[bool, typer.Option("--over-time", help="At every kept checkpoint of the run, too.")] = False,
     run: Annotated[str, typer.Option(help="Folder for the result and its page.")] = "runs/alignment",
     as_json: Json = False,
 ) -> None:
     """Do translations lie side by side, and where is the language? (slides 79 to 81)."""
     from bertwright.analyze import alignment as run_alignment
 
-    result = run_alignment(model, (one, other), dictionary, most=most, folder=Path(run))
+    result = run_alignment(model, (one, other), dictionary, most=most, over_time=over_time, folder=Path(run))
     for kind in ("sentences", "words"):
         if result[kind] is not None:
-            for how in ("plain", "centred"):
-                values = result[kind][how]["reciprocal_rank"]
+            plain, centred, random = result[kind]["plain"], result[kind]["centred"], result["untrained"][kind]["plain"]
+            for how, ranks in (("plain", plain), ("centred", centred), ("random weights", random)):
+                values = ranks["reciprocal_rank"]
                 best = max(range(len(values)), key=values.__getitem__)
                 say(
-                    f"{kind:>12}, {how:>7}: layer {best}, mean reciprocal rank {values[best]:.3f}, precision at 1 "
-                    f"{result[kind][how]['first'][best]:.3f} of {result[kind]['count']:,}"
+                    f"{kind:>12}, {how:>14}: layer {best}, mean reciprocal rank {values[best]:.3f}, precision at 1 "
+                    f"{ranks['first'][best]:.3f} of {result[kind]['count']:,}"
                 )
     draw_report(run)
     print_json(result, as_json)

@@ -29,10 +29,16 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
     for kind, title in (("sentences", say("sentences")), ("words", say("words"))):
         if result[kind] is not None:
             heading = say("mean reciprocal rank of {count} {kind}", count=number(result[kind]["count"]), kind=title)
-            blocks += [Heading(heading), Figure(rank_curves(result[kind], _names(say)), summary=heading, height=340)]
+            chart = rank_curves(result[kind], result["untrained"][kind], _names(say))
+            blocks += [Heading(heading), Figure(chart, summary=heading, height=340)]
+    if result["over_time"]:
+        blocks.append(Heading(say("In the course of pre-training")))
+        for title, chart in time_curves(result["over_time"], result, _names(say)):
+            blocks.append(Figure(chart, summary=title, height=300))
     told = say(
-        "A linear probe tells the language of a token's vector; in its place the mean of each language is subtracted "
-        "first. The offset is the mean cosine between the difference of a pair and that of the languages' means."
+        "A linear probe tells the language of a token's vector, of kinds of tokens that it has not seen; in its place "
+        "the mean of each language is subtracted first. The offset is the mean cosine between the difference of a pair "
+        "and that of the languages' means; beside it that of sentences that are no pairs."
     )
     return [
         *blocks,
@@ -48,6 +54,12 @@ def _names(say: Say) -> dict[str, str]:
         "plain": say("as they are"),
         "centred": say("less the mean of the language"),
         "chance": say("chance"),
+        "untrained": say("random weights"),
+        "step": say("step"),
+        "loss": say("held-out loss in nats"),
+        "sentences": say("sentences"),
+        "words": say("words"),
+        "shuffled": say("the same of no pairs"),
         "layer": say("layer"),
         "rank": say("mean reciprocal rank"),
         "identity": say("language told right"),
@@ -55,13 +67,14 @@ def _names(say: Say) -> dict[str, str]:
     }
 
 
-def rank_curves(ranked: dict[str, Any], names: dict[str, str]) -> Chart:
-    """Mean reciprocal rank by layer, before and after subtracting the languages' means, beside chance."""
+def rank_curves(ranked: dict[str, Any], untrained: dict[str, Any], names: dict[str, str]) -> Chart:
+    """Mean reciprocal rank by layer, before and after subtracting the languages' means, beside two kinds of chance."""
     layers = list(range(len(ranked["plain"]["reciprocal_rank"])))
     data = [
         line(layers, rounded(ranked[kind]["reciprocal_rank"]), names[kind], colour, mode="lines+markers", width=2.5)
         for kind, colour in (("plain", "--blue"), ("centred", "--orange"))
     ]
+    data.append(line(layers, rounded(untrained["plain"]["reciprocal_rank"]), names["untrained"], "--grey", dash="dash"))
     chance = ranked["chance"]["reciprocal_rank"]
     data.append(line([0, layers[-1]], [chance, chance], names["chance"], "--purple", dash="dot"))
     layout = {
@@ -79,8 +92,9 @@ def identity_curves(result: dict[str, Any], names: dict[str, str]) -> Chart:
         line(layers, rounded(result["identity"]["plain"]), f"{names['identity']}, {names['plain']}", "--blue"),
         line(layers, rounded(result["identity"]["centred"]), f"{names['identity']}, {names['centred']}", "--orange"),
         line(layers, rounded(result["offset"]), names["offset"], "--green", dash="dash"),
+        line(layers, rounded(result["offset_shuffled"]), names["shuffled"], "--grey", dash="dot"),
     ]
-    lowest = min(0.0, *result["offset"])
+    lowest = min(0.0, *result["offset"], *result["offset_shuffled"])
     layout = {
         **BASE,
         "margin": {**BASE["margin"], "t": 90},
@@ -88,6 +102,31 @@ def identity_curves(result: dict[str, Any], names: dict[str, str]) -> Chart:
         "yaxis": axis("", range=[lowest - 0.02, 1.02], hoverformat=".3f"),
     }
     return {"data": data, "layout": layout}
+
+
+def time_curves(
+    over_time: list[dict[str, Any]], result: dict[str, Any], names: dict[str, str]
+) -> list[tuple[str, Chart]]:
+    """By step of pre-training the held-out loss, and the mean reciprocal rank of the best layer beside chance."""
+    steps = [each["step"] for each in over_time]
+    ranks = []
+    for kind, colour in (("sentences", "--blue"), ("words", "--orange")):
+        if over_time[0][kind]:
+            values = [each[kind]["reciprocal_rank"] for each in over_time]
+            ranks.append(line(steps, rounded(values), names[kind], colour, mode="lines+markers"))
+            level = max(result["untrained"][kind]["plain"]["reciprocal_rank"])
+            told = f"{names[kind]}, {names['untrained']}"
+            ranks.append(line([steps[0], steps[-1]], [level, level], told, colour, dash="dot"))
+    x = axis(names["step"])
+    charts = [
+        (names["rank"], {"data": ranks, "layout": {**BASE, "xaxis": x, "yaxis": axis(names["rank"], range=[0, 1.02])}})
+    ]
+    if all(each["loss"] is not None for each in over_time):
+        loss = [
+            line(steps, rounded([each["loss"] for each in over_time]), names["loss"], "--green", mode="lines+markers")
+        ]
+        charts.insert(0, (names["loss"], {"data": loss, "layout": {**BASE, "xaxis": x, "yaxis": axis(names["loss"])}}))
+    return charts
 
 
 def _table(result: dict[str, Any], say: Say) -> Table:
@@ -110,5 +149,16 @@ def _table(result: dict[str, Any], say: Say) -> Table:
         f"{titles[kind]} {result[kind]['chance']['reciprocal_rank']:.4f} ({result[kind]['chance']['first']:.4f})"
         for kind in kinds
     )
-    note = say("Mean reciprocal rank (precision at 1). Chance: {chances}; language .5.", chances=chances)
+    random = ", ".join(
+        f"{titles[kind]} {max(plain['reciprocal_rank']):.4f} ({max(plain['first']):.4f})"
+        for kind in kinds
+        for plain in [result["untrained"][kind]["plain"]]
+    )
+    note = say(
+        "Mean reciprocal rank (precision at 1). Chance: {chances}; language .5. Best layer of random weights: "
+        "{random}; language {language}.",
+        chances=chances,
+        random=random,
+        language=f"{max(result['untrained']['identity']['plain']):.3f}",
+    )
     return Table(columns, rows, [True] * len(columns), note)

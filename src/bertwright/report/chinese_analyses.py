@@ -167,10 +167,15 @@ ANALYSES: dict[str, str] = {
     ),
     "words": "词",
     "mean reciprocal rank of {count} {kind}": "{count} 个{kind}的平均倒数排名",
-    "A linear probe tells the language of a token's vector; in its place the mean of each language is subtracted "
-    "first. The offset is the mean cosine between the difference of a pair and that of the languages' means.": (
-        "线性探针从词元的向量判断语言；另一条曲线先减去各语言的均值。偏移是一对译文之差与语言均值之差的平均余弦。"
+    "A linear probe tells the language of a token's vector, of kinds of tokens that it has not seen; in its place the "
+    "mean of each language is subtracted first. The offset is the mean cosine between the difference of a pair and "
+    "that of the languages' means; beside it that of sentences that are no pairs.": (
+        "线性探针从词元的向量判断语言，测试用的词元种类它没有见过；另一条曲线先减去各语言的均值。偏移是一对译文之差与语言均值之差的"
+        "平均余弦；旁边是不成对的句子的同一数值。"
     ),
+    "random weights": "随机权重",
+    "held-out loss in nats": "留出损失（nat）",
+    "the same of no pairs": "不成对时的同一数值",
     "Where the language is": "语言在哪里",
     "language told right": "判对语言",
     "as they are": "原样",
@@ -178,8 +183,9 @@ ANALYSES: dict[str, str] = {
     "chance": "瞎猜",
     "mean reciprocal rank": "平均倒数排名",
     "cosine to the offset of the languages": "与语言偏移的余弦",
-    "Mean reciprocal rank (precision at 1). Chance: {chances}; language .5.": (
-        "平均倒数排名（首位准确率）。瞎猜：{chances}；语言 0.5。"
+    "Mean reciprocal rank (precision at 1). Chance: {chances}; language .5. Best layer of random weights: {random}; "
+    "language {language}.": (
+        "平均倒数排名（首位准确率）。瞎猜：{chances}；语言 0.5。随机权重的最好一层：{random}；语言 {language}。"
     ),
     # Reconstruction
     "Does the language stay?": "语言会留下来吗？",
