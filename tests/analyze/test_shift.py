@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from bertwright.analyze.head import HeadReader, reconstructed, token_languages
-from bertwright.analyze.shift import bleu_1, shift, single_tokens
+from bertwright.analyze.shift import Laboratory, bleu_1, measured, random_like, shares, shift, single_tokens
 from bertwright.analyze.vectors import Reader
 from bertwright.batches import IGNORED
 from bertwright.errors import UserError
@@ -58,11 +58,38 @@ def test_the_language_of_a_token_by_its_script() -> None:
 
 
 def test_words_of_one_token(trained: Path, tmp_path: Path) -> None:
+    """Each direction has its own; a word that is the same in both is no translation."""
     path = tmp_path / "words.tsv"
-    path.write_text("好\t差\n房间\t差\n麒\t差\n好\t乱\n", encoding="utf-8")
+    path.write_text("好\t差\n房间\t差\n麒\t差\n好\t乱\n店\t店\n", encoding="utf-8")
     reader = Reader.load(trained / "pretrained")
     good, bad, messy = (int(reader.checkpoint.tokenizer.encode(word)[0]) for word in ("好", "差", "乱"))
-    assert single_tokens(reader, path) == {good: {bad, messy}, bad: {good}, messy: {good}}
+    found = single_tokens(reader, path, [["房间很好"], ["又脏又乱"]])
+    assert found == ({good: {bad, messy}}, {bad: {good}, messy: {good}})
+    with pytest.raises(UserError, match="no word of the dictionary that is one token in both languages stands"):
+        single_tokens(reader, path, [["房间"], ["又脏又乱"]])
+
+
+@pytest.mark.data
+def test_chinese_words_of_a_real_vocabulary(checkpoints: Path, data: Path, tmp_path: Path) -> None:
+    """By themselves they begin with a mark of a space, which is no part of them."""
+    del data
+    path = tmp_path / "words.tsv"
+    path.write_text("cat\t猫\nHund\tdog\n", encoding="utf-8")
+    reader = Reader.load(checkpoints / "multilingual-e5-small")
+    forward, _ = single_tokens(reader, path, [["the cat"], ["一只猫"]])
+    names = reader.checkpoint.tokenizer.tokens([*forward, *(each for found in forward.values() for each in found)])
+    assert ("▁cat" in names, "猫" in names) == (True, True)
+
+
+def test_shares_by_hand(head: HeadReader) -> None:
+    """Five of six tokens are of the first language; one of them is of the second one now, and one of neither."""
+    language = np.array([0, 0, 0, 1, 1, IGNORED])
+    laboratory = Laboratory(head, language, ({0: {3}, 1: {4}}, {}))
+    shown, said = [np.array([0, 1, 2]), np.array([0, 1, 5])], [np.array([3, 1, 5]), np.array([0, 3, 3])]
+    converted, translated, repeated, _ = shares(laboratory, shown, shown, said, 1)
+    assert converted == pytest.approx(2 / 5)  # 3 for the first 0, and 3 for the last 1
+    assert translated == 1 / 4  # of 0, 1, 0 and 1 only the first
+    assert repeated == pytest.approx((1 / 3 + 2 / 3) / 2)
 
 
 # ---------------------------------------------------------------------------------------------- shifting
@@ -98,6 +125,37 @@ def test_a_vector_goes_through_the_layers_above(head: HeadReader) -> None:
     assert below.tolist() != before.tolist()
 
 
+def test_random_vectors_are_as_long() -> None:
+    vectors = torch.arange(1.0, 13.0).view(3, 4)
+    found = random_like(vectors)
+    torch.testing.assert_close(found.norm(dim=1), vectors.norm(dim=1))
+    assert abs(torch.cosine_similarity(found, vectors).mean()) < 0.9
+
+
+def test_a_planted_vector_converts_and_the_better_half_does_not_choose(head: HeadReader) -> None:
+    """At the last layer a vector that makes the head say one token: all that was of the first language is of its."""
+    table = head.model.encoder.token_embedding.weight.detach()
+    with torch.no_grad():
+        inputs = torch.randn(20_000, table.shape[1], generator=torch.Generator().manual_seed(1)) * 50
+        said = head.model.token_logits(inputs).argmax(dim=-1)
+    sequences = head.reader.checkpoint.tokenizer.encode_batch(["房间很好", "早餐很好", "前台很好", "手机很好"])
+    usual = torch.from_numpy(np.concatenate(head.read_off(sequences)))
+    said[torch.isin(said, usual)] = -1
+    token = int(said[said >= 0].mode().values)
+    vector = inputs[said == token][0]
+    language = np.full(len(table), 0)
+    language[token] = 1
+    last = head.reader.num_layers
+    vectors = torch.zeros(last + 1, len(vector))
+    vectors[last] = 100 * vector
+    translations = ({int(ids[0]): {token} for ids in sequences[2:]}, {})
+    laboratory = Laboratory(head, language, translations)
+    result, goal = measured(laboratory, sequences, sequences, vectors, [0.0, 1.0], target=1)
+    assert result["converted"][last] == [0.0, 1.0]
+    assert result["translated"][last] == [0.0, 1.0]
+    assert goal[last].tolist() == [0.0, 0.0], "the first half has no word of the dictionary"
+
+
 def test_reconstruction_counts() -> None:
     """Four of five tokens are given back; of the three answers with a language, two are of the first one."""
     languages = np.array([0, 0, 1, IGNORED])
@@ -119,13 +177,16 @@ def test_the_command_and_its_page(trained: Path, parallel: tuple[Path, Path], tm
     run, words = tmp_path / "run", tmp_path / "words.tsv"
     words.write_text("好\t差\n意\t望\n", encoding="utf-8")
     arguments = ("analyze", "shift", trained / "pretrained", *parallel, "--dictionary", words, "--run", run, "--json")
-    answer = call(*arguments)
+    answer = call(*arguments, "--sentence", "房间很好。")
     assert answer.code == 0, answer.err
     result = json.loads(answer.out)
     assert result["sentences"] == 30
     for kind in ("shift", "random", "reverse"):
         for name in ("converted", "translated", "repeated", "bleu_1"):
             assert np.shape(result[kind][name]) == (2, 3)
+    assert set(result["unshifted"]) == {"converted", "translated", "repeated", "bleu_1"}
+    assert result["entries"][0] > 0
+    assert (result["examples"][0]["text"], result["examples"][0]["reference"]) == ("房间很好。", None)
     assert len(result["examples"][0]["outputs"]) == 4
     assert json.loads((run / "results" / "shift.json").read_text(encoding="utf-8")) == result
     for language, told in (("en", "The vector that is language"), ("zh", "语言是一个向量")):

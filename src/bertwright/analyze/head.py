@@ -40,6 +40,7 @@ class HeadReader:
         self.model = PretrainingModel(self.reader.checkpoint.config, pair=False)
         load_whole(self.model, self.reader.checkpoint)
         self.model.eval()
+        self.reader.model.encoder = self.model.encoder  # the same weights: held once
 
     def read_off(
         self, sequences: Sequence[np.ndarray], vector: Tensor | None = None, layer: int = 0

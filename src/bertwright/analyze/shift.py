@@ -17,15 +17,17 @@ from torch import Tensor
 
 from bertwright.analyze.alignment import read_dictionary, read_parallel
 from bertwright.analyze.head import HeadReader, reconstructed
+from bertwright.analyze.senses import lone_pieces
 from bertwright.analyze.vectors import Reader
-from bertwright.batches import IGNORED
+from bertwright.errors import UserError
 from bertwright.run import keep_result
 
 ALPHAS = (1.0, 2.0, 3.0)
 """Those of slide 82."""
 
 TESTED = 100
-"""Pairs of sentences that are shifted; all others give the means."""
+"""Pairs of sentences that are shifted; all others give the means. The first half of them chooses layer and alpha, the
+others tell how good these are."""
 
 SHOWN = 4
 """Sentences on the page."""
@@ -40,8 +42,8 @@ class Laboratory:
     head: HeadReader
     language: np.ndarray
     """[V], 0 or 1, or IGNORED for tokens of both or of none."""
-    translations: dict[int, set[int]]
-    """Token of the first language -> tokens of the second one, and the other way round."""
+    translations: tuple[dict[int, set[int]], dict[int, set[int]]] | None
+    """From the first language to the second one, token -> tokens, and the other way round."""
 
 
 def shift(
@@ -51,6 +53,7 @@ def shift(
     *,
     most: int = 1000,
     alphas: Sequence[float] = ALPHAS,
+    shown: Sequence[str] = (),
     folder: Path | None = None,
 ) -> dict[str, Any]:
     """Move sentences of the first language to the second by adding a vector, at every layer.
@@ -61,19 +64,24 @@ def shift(
         dictionary: a word and its translation a line, separated by a tab; words of one token each count.
         most: pairs of sentences.
         alphas: multiples of the difference of the means.
+        shown: sentences of the first language that are to be among the examples.
         folder: where results/shift.json is written; None: nowhere.
 
     Returns:
-        {"kind", "model", "languages", "alphas", "sentences", "reconstruction", "shift", "random", "reverse", "best",
-        "examples"}. "reconstruction": for each language the share of tokens given back ("same") and of those that stay
-        in their language ("stays"). "shift", and the controls "random" (a vector of the same length) and "reverse" (the
-        second language moved to the first): by layer and alpha [1 + layers, alphas] the shares of tokens that are now
-        of the other language ("converted"), that are right translations ("translated", None without a dictionary), that
-        are the sentence's most frequent token ("repeated"), and "bleu_1" against the reference. "best": layer and alpha
-        with the most right translations (without a dictionary, the best BLEU-1).
+        {"kind", "model", "languages", "alphas", "sentences", "entries", "reconstruction", "unshifted", "shift",
+        "random", "reverse", "best", "examples"}. "entries": usable ones of the dictionary, from the first language to
+        the second and back (None without one). "reconstruction": for each language the share of tokens given back
+        ("same") and of those that stay in their language ("stays"). "shift", and the controls "random" (at each layer
+        another vector of the same length) and "reverse" (the second language moved to the first): by layer and alpha
+        [1 + layers, alphas] the shares of tokens of the sentences' language that are now of the other one
+        ("converted"), of tokens in the dictionary that are right translations ("translated", None without one), of a
+        sentence's most frequent token ("repeated"), and "bleu_1" against the reference; "unshifted" has one of each.
+        "best": layer and alpha with the most right translations (without a dictionary, the best BLEU-1) in the half of
+        the sentences that the shares are not of.
 
     Raises:
-        UserError: the model has no masked-token head; see `read_parallel` and `read_dictionary`.
+        UserError: the model has no masked-token head, the dictionary has no usable entry; see `read_parallel` and
+            `read_dictionary`.
     """
     head = HeadReader(model)
     reader = head.reader
@@ -84,49 +92,80 @@ def shift(
     laboratory = Laboratory(
         head,
         head.token_languages(sides),
-        single_tokens(reader, dictionary) if dictionary is not None else {},
+        single_tokens(reader, dictionary, texts) if dictionary is not None else None,
     )
     means = [
         np.concatenate(reader.read_ids(side[tested:]), axis=1).mean(axis=1) for side in sides
     ]  # [1 + layers, D] each
     difference = torch.from_numpy(means[1] - means[0])
-    noise = torch.randn(difference.shape, generator=torch.Generator().manual_seed(SEED))
-    noise *= (difference.norm(dim=1) / noise.norm(dim=1))[:, None]
     one, other = (side[:tested] for side in sides)
+    shifted, goal = measured(laboratory, one, other, difference, alphas, target=1)
+    unshifted, _ = measured(laboratory, one, other, difference[:1], [0.0], target=1)
     result: dict[str, Any] = {
         "kind": "shift",
         "model": str(model),
         "languages": [Path(file).name for file in parallel],
         "alphas": list(alphas),
         "sentences": tested,
+        "entries": [len(each) for each in laboratory.translations] if laboratory.translations is not None else None,
         "reconstruction": [
             reconstructed(head.read_off(side), side, laboratory.language, number)
             for number, side in enumerate((one, other))
         ],
-        "shift": measured(laboratory, one, other, difference, alphas, target=1),
-        "random": measured(laboratory, one, other, noise, alphas, target=1),
-        "reverse": measured(laboratory, other, one, -difference, alphas, target=0),
+        "unshifted": {name: values and values[0][0] for name, values in unshifted.items()},
+        "shift": shifted,
+        "random": measured(laboratory, one, other, random_like(difference), alphas, target=1)[0],
+        "reverse": measured(laboratory, other, one, -difference, alphas, target=0)[0],
     }
-    goal = np.array(result["shift"]["translated" if laboratory.translations else "bleu_1"])
     layer, index = (int(each) for each in np.unravel_index(goal.argmax(), goal.shape))
     result["best"] = {"layer": layer, "alpha": alphas[index]}
-    result["examples"] = examples(laboratory, texts, one[:SHOWN], difference[layer], layer, alphas)
+    pairs = [*((text, None) for text in shown), *zip(texts[0][:SHOWN], texts[1], strict=False)]
+    result["examples"] = examples(head, pairs, difference[layer], layer, alphas)
     return keep_result(result, folder)
+
+
+def random_like(vectors: Tensor) -> Tensor:
+    """Random vectors of the same lengths: [1 + layers, D]."""
+    noise = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(SEED))
+    return noise * (vectors.norm(dim=1) / noise.norm(dim=1))[:, None]
 
 
 # ---------------------------------------------------------------------------------------------- tokens
 
 
-def single_tokens(reader: Reader, dictionary: str | Path) -> dict[int, set[int]]:
-    """The dictionary's words that are one token on both sides, in both directions."""
-    pairs = read_dictionary(Path(dictionary))
+def single_tokens(
+    reader: Reader, dictionary: str | Path, texts: Sequence[Sequence[str]]
+) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
+    """The dictionary's words that are one token on both sides, in either direction.
+
+    A word counts as the dictionary writes it and in lower case; where both languages have the same token there is
+    nothing to translate.
+
+    Args:
+        reader: of the model.
+        dictionary: a word and its translation a line, separated by a tab.
+        texts: of both languages: tokens that do not occur in them are no use.
+
+    Raises:
+        UserError: there are none in one of the directions.
+    """
     tokenizer = reader.checkpoint.tokenizer
-    sides = [tokenizer.encode_batch([pair[side] for pair in pairs]) for side in (0, 1)]
-    found: dict[int, set[int]] = {}
-    for one, other in zip(*sides, strict=True):
-        if len(one) == len(other) == 1 and tokenizer.unk_id not in (one[0], other[0]):
-            found.setdefault(int(one[0]), set()).add(int(other[0]))
-            found.setdefault(int(other[0]), set()).add(int(one[0]))
+    found: tuple[dict[int, set[int]], dict[int, set[int]]] = ({}, {})
+    pairs = read_dictionary(Path(dictionary))
+    for one, other in dict.fromkeys([*pairs, *((one.lower(), other.lower()) for one, other in pairs)]):
+        first, second = lone_pieces(tokenizer, one), lone_pieces(tokenizer, other)
+        if len(first) == len(second) == 1 and first[0] != second[0] and tokenizer.unk_id not in (*first, *second):
+            found[0].setdefault(int(first[0]), set()).add(int(second[0]))
+            found[1].setdefault(int(second[0]), set()).add(int(first[0]))
+    for side, entries in zip(texts, found, strict=True):
+        occurring = set(np.concatenate(tokenizer.encode_batch(side)).tolist())
+        if not occurring & set(entries):
+            raise UserError(
+                "no word of the dictionary that is one token in both languages stands in the sentences",
+                file=dictionary,
+                expected="frequent words, in the order of the files",
+                advice="leave the dictionary out: without one, BLEU-1 tells what is translated",
+            )
     return found
 
 
@@ -141,39 +180,56 @@ def measured(
     alphas: Sequence[float],
     *,
     target: int,
-) -> dict[str, Any]:
-    """What shifting by a vector for each layer [1 + layers, D] does, by layer and alpha."""
+) -> tuple[dict[str, Any], np.ndarray]:
+    """What shifting by a vector for each layer, [1 + layers, D], does, by layer and alpha.
+
+    Returns:
+        The shares of the second half of the sentences, and of the first half what is to be high, [1 + layers, alphas].
+    """
     names = ("converted", "translated", "repeated", "bleu_1")
-    grid = np.zeros((len(names), len(vectors), len(alphas)))
+    grid = np.zeros((2, len(names), len(vectors), len(alphas)))
+    half = len(sequences) // 2
     for layer, vector in enumerate(vectors):
         for index, alpha in enumerate(alphas):
             said = laboratory.head.read_off(sequences, alpha * vector, layer)
-            grid[:, layer, index] = _shares(laboratory, sequences, references, said, target)
-    result: dict[str, Any] = {name: values.round(5).tolist() for name, values in zip(names, grid, strict=True)}
-    if not laboratory.translations:
+            for number, part in enumerate((slice(half), slice(half, None))):
+                grid[number, :, layer, index] = shares(
+                    laboratory, sequences[part], references[part], said[part], target
+                )
+    result: dict[str, Any] = {name: values.round(5).tolist() for name, values in zip(names, grid[1], strict=True)}
+    if laboratory.translations is None:
         result["translated"] = None
-    return result
+    return result, grid[0, names.index("bleu_1" if laboratory.translations is None else "translated")]
 
 
-def _shares(
+def shares(
     laboratory: Laboratory,
     sequences: Sequence[np.ndarray],
     references: Sequence[np.ndarray],
     said: Sequence[np.ndarray],
     target: int,
 ) -> tuple[float, float, float, float]:
-    told = laboratory.language[np.concatenate(list(said))]
-    known = told != IGNORED
-    pairs = [
-        (int(after) in laboratory.translations[int(before)])
-        for ids, row in zip(sequences, said, strict=True)
-        for before, after in zip(ids, row, strict=True)
-        if int(before) in laboratory.translations
+    """Tokens converted, translated and repeated, and BLEU-1; see `shift`.
+
+    Args:
+        laboratory: what is known of the tokens.
+        sequences: of each sentence, what was shown.
+        references: of each sentence the ids of its translation.
+        said: of each sentence, what the head said.
+        target: number of the language that is wanted; the sentences are of the other one.
+    """
+    shown, told = np.concatenate(list(sequences)), np.concatenate(list(said))
+    own = laboratory.language[shown] == 1 - target
+    translations = laboratory.translations[1 - target] if laboratory.translations is not None else {}
+    right = [
+        after in translations[before]
+        for before, after in zip(shown.tolist(), told.tolist(), strict=True)
+        if before in translations
     ]
     repeated = [Counter(row.tolist()).most_common(1)[0][1] / len(row) for row in said]
     return (
-        float((told[known] == target).mean()) if known.any() else 0.0,
-        float(np.mean(pairs)) if pairs else 0.0,
+        float((laboratory.language[told][own] == target).mean()) if own.any() else 0.0,
+        float(np.mean(right)) if right else 0.0,
         float(np.mean(repeated)),
         bleu_1(said, references),
     )
@@ -191,21 +247,17 @@ def bleu_1(said: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> floa
 
 
 def examples(
-    laboratory: Laboratory,
-    texts: tuple[list[str], list[str]],
-    sequences: Sequence[np.ndarray],
-    vector: Tensor,
-    layer: int,
-    alphas: Sequence[float],
+    head: HeadReader, pairs: Sequence[tuple[str, str | None]], vector: Tensor, layer: int, alphas: Sequence[float]
 ) -> list[dict[str, Any]]:
-    """Some sentences, and what they become by each alpha at a layer."""
-    decode = laboratory.head.reader.checkpoint.tokenizer.decode
-    outputs = {alpha: laboratory.head.read_off(sequences, alpha * vector, layer) for alpha in (0.0, *alphas)}
+    """Some sentences, with a reference or None, and what they become by each alpha at a layer."""
+    sequences = [ids for ids, _ in head.reader.encode([text for text, _ in pairs])]
+    outputs = {alpha: head.read_off(sequences, alpha * vector, layer) for alpha in (0.0, *alphas)}
+    decode = head.reader.checkpoint.tokenizer.decode
     return [
         {
-            "text": texts[0][number],
-            "reference": texts[1][number],
+            "text": text,
+            "reference": reference,
             "outputs": [{"alpha": alpha, "text": decode(rows[number])} for alpha, rows in outputs.items()],
         }
-        for number in range(len(sequences))
+        for number, (text, reference) in enumerate(pairs)
     ]

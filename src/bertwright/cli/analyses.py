@@ -381,18 +381,22 @@ def shift(
     other: Other,
     dictionary: Dictionary = None,
     most: Most = 1000,
+    shown: Annotated[
+        list[str] | None, typer.Option("--sentence", help="Of the first language, to be shown; may be repeated.")
+    ] = None,
     run: Annotated[str, typer.Option(help="Folder for the result and its page.")] = "runs/shift",
     as_json: Json = False,
 ) -> None:
     """Reconstruction, and sentences moved to the other language by adding a vector (slides 80 to 82)."""
     from bertwright.analyze import shift as run_shift
 
-    result = run_shift(model, (one, other), dictionary, most=most, folder=Path(run))
+    result = run_shift(model, (one, other), dictionary, most=most, shown=shown or [], folder=Path(run))
     best = result["best"]
     place = result["alphas"].index(best["alpha"])
-    for kind in ("shift", "random"):
-        shares = {name: values[best["layer"]][place] for name, values in result[kind].items() if values is not None}
+    for kind in ("unshifted", "shift", "random", "reverse"):
+        every = {name: values for name, values in result[kind].items() if values is not None}
+        shares = every if kind == "unshifted" else {name: v[best["layer"]][place] for name, v in every.items()}
         told = ", ".join(f"{name} {value:.3f}" for name, value in shares.items())
-        say(f"{kind:>8} at layer {best['layer']}, alpha {best['alpha']:g}: {told}")
+        say(f"{kind:>9} at layer {best['layer']}, alpha {best['alpha']:g}: {told}")
     draw_report(run)
     print_json(result, as_json)

@@ -174,6 +174,10 @@ ANALYSES: dict[str, str] = {
         "平均余弦；旁边是不成对的句子的同一数值。"
     ),
     "random weights": "随机权重",
+    "not shifted": "不移动",
+    "from {one} to {other}": "从 {one} 到 {other}",
+    "Layer {layer} and α = {alpha}, chosen on other sentences.": "第 {layer} 层，α = {alpha}，由另一些句子选出。",
+    "Tokens in the dictionary: {count}.": "词典里有 {count} 个词元。",
     "held-out loss in nats": "留出损失（nat）",
     "the same of no pairs": "不成对时的同一数值",
     "Where the language is": "语言在哪里",

@@ -4,11 +4,11 @@ from typing import Any
 
 from bertwright.report.blocks import Block, Figure, Heading, Paragraph, Section, Table
 from bertwright.report.charts import BASE, Chart, axis, line, rounded
-from bertwright.report.numbers import percent
+from bertwright.report.numbers import number, percent
 from bertwright.report.phrases import Say
 from bertwright.report.sources import Source, sections_of
 
-COLOURS = ("--blue", "--green", "--purple", "--orange")
+COLOURS = ("--blue", "--green", "--purple", "--orange", "--ink")
 
 
 def shift_sections(sources: list[Source], say: Say) -> list[Section]:
@@ -56,13 +56,41 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
             chart = layer_curves(result, name, names)
             blocks += [Heading(names[name]), Figure(chart, summary=names[name], height=320)]
     best = result["best"]
-    blocks.append(
+    blocks += [
+        _table(result, names, say),
         Heading(say("Sentences, shifted at layer {layer}", layer=str(best["layer"]))),
-    )
+    ]
     for each in result["examples"]:
         rows = [[f"α = {out['alpha']:g}", out["text"]] for out in each["outputs"]]
-        blocks.append(Table([one, each["text"]], [*rows, [other, each["reference"]]], [False, False]))
+        rows += [[other, each["reference"]]] if each["reference"] is not None else []
+        blocks.append(Table([one, each["text"]], rows, [False, False]))
     return blocks
+
+
+def _table(result: dict[str, Any], names: dict[str, str], say: Say) -> Table:
+    """What comes at the best layer and alpha, beside the controls."""
+    best, one, other = result["best"], *result["languages"]
+    place = result["alphas"].index(best["alpha"])
+    kinds = {
+        "unshifted": say("not shifted"),
+        "shift": say("from {one} to {other}", one=one, other=other),
+        "random": names["random"],
+        "reverse": say("from {one} to {other}", one=other, other=one),
+    }
+    columns = [name for name in ("converted", "translated", "bleu_1", "repeated") if result["shift"][name] is not None]
+    rows = []
+    for kind, title in kinds.items():
+        values = result[kind]
+        shown = [values[name] if kind == "unshifted" else values[name][best["layer"]][place] for name in columns]
+        rows.append([title, *map(percent, shown)])
+    note = say(
+        "Layer {layer} and α = {alpha}, chosen on other sentences.",
+        layer=str(best["layer"]),
+        alpha=f"{best['alpha']:g}",
+    )
+    if result["entries"] is not None:
+        note += " " + say("Tokens in the dictionary: {count}.", count=number(result["entries"][0]))
+    return Table(["", *(names[name] for name in columns)], rows, [False] + [True] * len(columns), note)
 
 
 def layer_curves(result: dict[str, Any], name: str, names: dict[str, str]) -> Chart:
