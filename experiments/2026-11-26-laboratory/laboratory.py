@@ -9,8 +9,8 @@ tokens; each verse once as tokens a0, a1, ... and once as b0, b1, ...: "Fake-Eng
 the first ones but position, order and company. A small BERT reads both, mixed; nothing tells it that a17 and b17 are
 the same. The last verses are held back: they are the parallel sentences of `alignment` and `shift`, and the dictionary
 is exact. What should break it: positions of the second language that are its own, special tokens that are its own, and
-no random words among the masks. The alignment is measured at twelve checkpoints, too, beside the loss (P20). One run
-and its analyses per share and seed in --folder; what is there goes on, or is not done again.
+no random words among the masks. The alignment is measured at 24 checkpoints, too, beside the held-out loss (P20). One
+run and its analyses for each setting in --folder; what is there goes on, or is not done again.
 """
 
 import argparse
@@ -34,7 +34,6 @@ from bertwright.prepare import prepare
 from bertwright.pretrain import pretrain
 from bertwright.recipe import parse
 from bertwright.report import write_report
-from bertwright.run import Run, write_json
 from bertwright.store import Store
 from bertwright.tokenizer import Tokenizer
 
@@ -54,7 +53,10 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the text")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--steps", type=int, default=2400)
-    parser.add_argument("--random-share", type=float, default=0.1, help="of the masked tokens; 0: no random words")
+    parser.add_argument("--layers", type=int, default=12)
+    parser.add_argument(
+        "--random-share", type=float, default=0.1, help="of the masked tokens; 0: [MASK] in their place"
+    )
     parser.add_argument("--apart", nargs="*", default=[], choices=APART, help="what the languages do not share")
     parser.add_argument("--folder", type=Path, default=Path("runs/laboratory"))
     given = parser.parse_args()
@@ -62,7 +64,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     languages(folder)
     apart = "".join(f"-{each}" for each in given.apart)
-    name = f"share{given.share:g}-random{given.random_share:g}{apart}-seed{given.seed}"
+    shape = f"{given.layers}x{given.steps}"
+    name = f"{shape}-share{given.share:g}-random{given.random_share:g}{apart}-seed{given.seed}"
     run = folder / name
     recipe = recipe_of(given, run)
     if not (given.folder / f"store-{given.share:g}").exists():
@@ -71,28 +74,17 @@ def main() -> None:
     if not (run / "results" / "pretrain.json").exists():
         pretrain(recipe, resume=(run / "recipe.toml").exists())
     parallel = (folder / "held-a.txt", folder / "held-b.txt")
-    over_time(run, parallel, folder / "dictionary.tsv")
-    alignment(run, parallel, folder / "dictionary.tsv", folder=run)
-    shift(run, parallel, folder / "dictionary.tsv", alphas=(0.5, 1.0, 1.5, 2.0, 3.0), folder=run)
-    print(write_report([run], folder / f"{name}.html"))
-
-
-def over_time(run: Path, parallel: tuple[Path, Path], dictionary: Path) -> None:
-    """At each kept checkpoint the loss and the best layer's mean reciprocal rank, into results/over_time.json."""
-    if (run / "results" / "over_time.json").exists():
-        return
-    losses = {record["step"]: record["loss"] for record in Run(run).read_log()}
-    found = []
-    for place in sorted((run / "checkpoints").glob("step-*"), key=lambda path: int(path.name.removeprefix("step-"))):
-        step = int(place.name.removeprefix("step-"))
-        result = alignment(place, parallel, dictionary, most=300)
-        ranks = {kind: max(result[kind]["plain"]["reciprocal_rank"]) for kind in ("words", "sentences")}
-        found.append({"step": step, "loss": losses[step], **ranks})
-    write_json(run / "results" / "over_time.json", {"kind": "over_time", "checkpoints": found})
+    dictionary = folder / "dictionary.tsv"
+    if not (run / "results" / "alignment.json").exists():
+        alignment(run, parallel, dictionary, over_time=True, folder=run)
+    if not (run / "results" / "shift.json").exists():
+        shift(run, parallel, dictionary, alphas=(0.5, 1.0, 1.5, 2.0, 3.0), folder=run)
+    for language in ("en", "zh"):
+        print(write_report([run], folder / f"{name}.{language}.html", language=language))
 
 
 def keep_apart(what: Sequence[str], tokenizer: Tokenizer) -> None:
-    """Give the second language positions and special tokens of its own, wherever rows become tensors."""
+    """Give the second language positions, segments and special tokens of its own, wherever rows become tensors."""
     whole = Rows.batch
     second_token = np.array([token.startswith("b") for token in tokenizer.tokens(np.arange(tokenizer.vocabulary_size))])
     own = np.arange(tokenizer.vocabulary_size)  # what stands for each token in the second language
@@ -102,12 +94,13 @@ def keep_apart(what: Sequence[str], tokenizer: Tokenizer) -> None:
 
     def batch(self: Rows, device: Any = "cpu") -> Batch:
         """Sequences are of the language that most of their tokens are of."""
-        rows = self
-        owner = rows.sequence_ids + np.arange(len(rows.sequence_ids))[:, None] * (int(rows.sequence_ids.max()) + 1)
-        shares = np.bincount(owner.ravel(), weights=second_token[rows.input_ids].ravel()) / np.bincount(owner.ravel())
-        second = (shares[owner] > 0.4) & (rows.sequence_ids > 0)  # some of its tokens are special, masked or random
-        if "positions" in what:
-            rows = replace(rows, position_ids=np.where(second, rows.position_ids + LENGTH, rows.position_ids))
+        rows, owner = self, self.sequence_ids
+        counts = np.bincount(owner.ravel()).clip(1)
+        shares = np.bincount(owner.ravel(), weights=second_token[rows.input_ids].ravel()) / counts
+        second = (shares[owner] > 0.4) & (owner > 0)  # some of its tokens are special, masked or random
+        if "positions" in what:  # and segments, as theirs
+            places = np.where(second, rows.position_ids + LENGTH, rows.position_ids)
+            rows = replace(rows, position_ids=places, segment_ids=np.where(second, 1, rows.segment_ids))
         if "specials" in what:
             rows = replace(rows, input_ids=np.where(second, own[rows.input_ids], rows.input_ids))
         return whole(rows, device)
@@ -134,7 +127,7 @@ def languages(folder: Path) -> None:
 
 
 def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
-    """The shape of Dufter and Schuetze: twelve layers of 64, one head, steps of 256 rows in smaller batches."""
+    """The shape of Dufter and Schuetze: layers of 64, one head; 64 rows a step, about 220 verses."""
     files = []
     for letter in "ab":
         whole = (given.folder / f"text-{letter}.txt").read_text(encoding="utf-8").splitlines()
@@ -149,8 +142,8 @@ def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
             "store": str(given.folder / f"store-{given.share:g}"),
             "corpus": {"files": files, "reader": "symbols", "held_out": 0.02},
             "tokenizer": {"kind": "symbols", "vocabulary_size": 2 * WORDS + 16, "minimum_frequency": 1},
-            "model": {"layers": 12, "width": 64, "heads": 1, "inner_width": 256, "max_length": 2 * LENGTH},
-            "objective": {"random_share": given.random_share},
+            "model": {"layers": given.layers, "width": 64, "heads": 1, "inner_width": 256, "max_length": 2 * LENGTH},
+            "objective": {"random_share": given.random_share, "mask_share": 0.9 - given.random_share},
             "optimizer": {"learning_rate": 2e-3},
             "train": {
                 "steps": given.steps,
@@ -158,7 +151,8 @@ def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
                 "batch_size": 64,
                 "length": LENGTH,
                 "seed": given.seed,
-                "save_at": [given.steps * part // 12 for part in range(1, 13)],
+                "save_at": [given.steps * part // 24 for part in range(1, 25)],
+                "evaluate_every": given.steps // 24,
             },
         },
     )
