@@ -2,6 +2,8 @@
 
 import csv
 import json
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,16 @@ import pytest
 import tomli_w
 
 from bertwright.analyze.transfer import transfer
-from bertwright.config import FinetuneRecipe
+from bertwright.config import FinetuneRecipe, ReadingSettings
 from bertwright.errors import UserError
 from bertwright.recipe import load_recipe
 from bertwright.report import write_report
 from bertwright.run import read_json
+from bertwright.tasks import QuestionAnswering
+from bertwright.tasks.task import Example
 from helpers import SMALL_TRAINING, call
+
+MODULE = import_module("bertwright.analyze.transfer")
 
 
 @pytest.fixture(scope="module")
@@ -130,10 +136,46 @@ def test_all_are_asked_the_same(recipe: Path, tests: dict[str, str], trained: Pa
 
 
 def test_a_training_example_is_no_test(recipe: Path, tests: dict[str, str], trained: Path, tmp_path: Path) -> None:
-    """33 rows, one of them known."""
-    encoders = {"small": str(trained / "pretrained" / "best")}
-    result = transfer({"chinese": load_recipe(FinetuneRecipe, recipe)}, encoders, tests, tmp_path, seeds=(1,))
+    """33 rows, one of them known. A test file that has changed is another test."""
+    encoders, loaded = {"small": str(trained / "pretrained" / "best")}, load_recipe(FinetuneRecipe, recipe)
+    result = transfer({"chinese": loaded}, encoders, tests, tmp_path, seeds=(1,))
     assert result["tests"] == {"same": 32, "other": 32}
+    assert result["dropped"] == {"same": 0, "other": 1}
+    changed = tmp_path / "other.csv"
+    changed.write_text("\n".join(Path(tests["other"]).read_text(encoding="utf-8").splitlines()[:-3]), encoding="utf-8")
+    with pytest.raises(UserError, match="measured with other settings"):
+        transfer({"chinese": loaded}, encoders, {**tests, "other": str(changed)}, tmp_path, seeds=(1,))
+
+
+def test_questions_on_passages_of_training_are_no_tests(tmp_path: Path) -> None:
+    """Nor their translations, which have their ids."""
+    task = QuestionAnswering(ReadingSettings())
+
+    def question(identity: str, passage: str, text: str = "Where?") -> Example:
+        return replace(task.example(text, passage), id=identity, label=((passage.split(maxsplit=1)[0], 0),))
+
+    def written_questions(name: str, *asked: tuple[str, str, str]) -> str:
+        paragraphs = [
+            {
+                "context": passage,
+                "qas": [{"id": i, "question": text, "answers": [{"text": passage.split()[0], "answer_start": 0}]}],
+            }
+            for i, passage, text in asked
+        ]
+        (tmp_path / name).write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}), encoding="utf-8")
+        return str(tmp_path / name)
+
+    trained_on = {"train": [question("q1", "a house"), question("q2", "the sea")]}
+    tests = {
+        "english": written_questions("en.json", ("n1", "a house", "What?"), ("n2", "another house", "Where?")),
+        "german": written_questions("de.json", ("q2", "das Meer", "Wo?"), ("n3", "ein Haus", "Wo?")),
+    }
+    found, dropped = MODULE._tests(task, [trained_on], tests, 10)
+    assert {name: [each.id for each in examples] for name, examples in found.items()} == {
+        "english": ["n2"],
+        "german": ["n3"],
+    }
+    assert dropped == {"english": 1, "german": 1}
 
 
 @pytest.mark.parametrize(("language", "word"), [("en", "From one language to others"), ("zh", "从一种语言到别的语言")])

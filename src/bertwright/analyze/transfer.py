@@ -14,7 +14,7 @@ from bertwright.config import FinetuneRecipe, expand
 from bertwright.errors import UserError
 from bertwright.finetune import Given, read_files
 from bertwright.predict import Predictor
-from bertwright.run import Run, keep_result
+from bertwright.run import Run, digest, keep_result
 from bertwright.tasks import TASKS, QuestionAnswering
 from bertwright.tasks.task import Example, Task, drawn, read_all
 from bertwright.train import Progress
@@ -46,13 +46,15 @@ def transfer(
         tests: name -> file of labelled examples.
         folder: for the trainings, a JSON file for each, and results/transfer.json.
         seeds: of the trainings.
-        most: examples of a test, chosen by a hash of their texts; those that stand in any training data are dropped.
+        most: examples of a test, chosen by a hash of their texts. Those that stand in any training data are dropped,
+            and so are questions on its passages, in translation, too (SQuAD's development set holds all of XQuAD).
         say: told what happens now.
         progress: told after every step.
 
     Returns:
-        {"kind", "task", "metrics", "seeds", "tests" {name: examples}, "rows"}. A row has "encoder" (the name, or
-        "none"), "train" (the name of the data), "examples" (of training) and "scores": test -> metric -> by seed.
+        {"kind", "task", "metrics", "seeds", "tests" {name: examples}, "dropped" {name: examples}, "rows"}. A row has
+        "encoder" (the name, or "none"), "train" (the name of the data), "examples" (of training) and "scores": test ->
+        metric -> by seed.
 
     Raises:
         UserError: recipes of several tasks, no encoder or no test, or data that are missing, damaged or of other labels
@@ -65,7 +67,11 @@ def transfer(
     readers = {name: TASKS[recipe.task](recipe.data.reading) for name, recipe in recipes.items()}
     sides = {name: read_files(readers[name], data[name]) for name in recipes}
     task = next(iter(readers.values()))
-    judged = _tests(task, list(sides.values()), tests, most)
+    judged, dropped = _tests(task, list(sides.values()), tests, most)
+    for name, count in dropped.items():
+        if count:
+            say(f"{count:,} examples of {name} stand in training data, and are left out")
+    asked = digest([[name, [[each.id, each.texts, each.label] for each in judged[name]]] for name in tests])
     found = partial(_found, judged)
     # A label that only a test has can be counted as wrong; of answers, tests must not tell what there is to learn.
     seen = [] if isinstance(task, QuestionAnswering) else [each for examples in judged.values() for each in examples]
@@ -77,7 +83,7 @@ def transfer(
             cells = []
             for seed in seeds:
                 sections = {"start": start, "train": {"seed": seed}, "data": {"test": None}}
-                options = {"given": given, "judged": [dict(tests), most]}
+                options = {"given": given, "judged": asked}
                 cells.append(trainings.train(f"{encoder}-{train}-seed{seed}", recipe, sections, found, **options))
             scores = {name: by_seed([cell["scores"][name] for cell in cells]) for name in tests}
             rows.append({"encoder": encoder, "train": train, "examples": cells[0]["examples"], "scores": scores})
@@ -88,6 +94,7 @@ def transfer(
         "metrics": list(ANSWERS) if isinstance(task, QuestionAnswering) else [first],
         "seeds": list(seeds),
         "tests": {name: len(examples) for name, examples in judged.items()},
+        "dropped": dropped,
         "rows": rows,
     }
     return keep_result(result, folder)
@@ -119,16 +126,20 @@ def _check(recipes: Mapping[str, FinetuneRecipe], encoders: Mapping[str, str], t
 
 def _tests(
     task: Task, trained: Sequence[Mapping[str, list[Example]]], tests: Mapping[str, str], most: int
-) -> dict[str, list[Example]]:
-    """The examples of each test: `most` of those that are in none of the training data.
+) -> tuple[dict[str, list[Example]], dict[str, int]]:
+    """The examples of each test: `most` of those that are in none of the training data; and how many are in some.
 
     Raises:
         UserError: nothing is left of a test, or it has no label in common with training data.
     """
-    known = {task.key(example) for sides in trained for examples in sides.values() for example in examples}
-    found = {}
+    known = {
+        mark for sides in trained for examples in sides.values() for each in examples for mark in _marks(task, each)
+    }
+    found, dropped = {}, {}
     for name, file in tests.items():
-        examples = [example for example in read_all(task, expand(file)) if task.key(example) not in known]
+        every = read_all(task, expand(file))
+        examples = [example for example in every if known.isdisjoint(_marks(task, example))]
+        dropped[name] = len(every) - len(examples)
         if not examples:
             raise UserError(
                 "there are no test examples that are not in the training data",
@@ -147,7 +158,15 @@ def _tests(
                     advice="rename them in one of the files",
                 )
         found[name] = drawn(task, examples, most)
-    return found
+    return found, dropped
+
+
+def _marks(task: Task, example: Example) -> set[tuple[str, str]]:
+    """What two examples have in common if one must not be trained on where the other is a test."""
+    marks = {("example", task.key(example))}
+    if isinstance(task, QuestionAnswering):  # a translated question keeps its id
+        marks |= {("passage", task.group(example)), ("id", example.id)}
+    return marks
 
 
 def labels_of(example: Example) -> set[str]:

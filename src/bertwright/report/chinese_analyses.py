@@ -152,8 +152,13 @@ ANALYSES: dict[str, str] = {
     "pre-training": "预训练",
     "fine-tuning (examples)": "微调（例子数）",
     "none": "无",
-    "Published (slide 78; Hsu, Liu and Lee 2019): BERT-base, tested on DRCD.": (
-        "已发表（第 78 页；Hsu、Liu、Lee 2019）：BERT-base，在 DRCD 上测试。"
+    "Left out, as they or their passages stand in training data: {tests}.": (
+        "以下样本或其文章在训练数据里出现过，没有计入：{tests}。"
+    ),
+    "Published (slide 78; Hsu, Liu and Lee 2019): BERT-base, tested on DRCD. F1 of Chinese answers is that of "
+    "characters here, by their longest common run, as CMRC's scorer has it.": (
+        "已发表（第 78 页；Hsu、Liu、Lee 2019）：BERT-base，在 DRCD 上测试。这里中文答案的 F1 按字计算，"
+        "取最长公共连续片段，与 CMRC 的评分程序一致。"
     ),
     "Chinese": "中文",
     "English": "英语",
