@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bertwright.config import PretrainRecipe
+from bertwright.config import PretrainRecipe, TokenizerSettings
 from bertwright.errors import UserError
 from bertwright.prepare import BLOCK_TOKENS, prepare
 from bertwright.recipe import parse
@@ -152,6 +152,12 @@ def test_progress_ends_where_all_is_done(tmp_path: Path):
     file = write(tmp_path / "corpus.txt", texts())
     result = prepare(recipe(tmp_path, file), lambda stage, done, total: told.append((stage, done, total)))
     assert [stage for stage, *_ in told if stage == "tokenizer"]
+    assert told[-1] == ("encoding", result["characters"], result["characters"])
+    Store.open(tmp_path / "store").tokenizer().save(tmp_path / "kept")
+    told.clear()  # with a tokenizer that is there, nobody has counted before
+    given = recipe(tmp_path, file).model_copy(update={"tokenizer": TokenizerSettings(folder=str(tmp_path / "kept"))})
+    prepare(given, lambda stage, done, total: told.append((stage, done, total)))
+    assert told[0] == ("encoding", 0, None)
     assert told[-1] == ("encoding", result["characters"], result["characters"])
 
 

@@ -76,6 +76,7 @@ def prepare(recipe: PretrainRecipe, progress: Progress | None = None) -> dict[st
             lengths[_add(writer, record, encoded, corpus)] += 1
             del record, encoded  # before the next one is read: they may be huge
             report.tell(counts.characters)
+        report.end(counts.characters)
         writer.flush()
         _check_split(writer, corpus)
         page = store_page(
@@ -138,6 +139,11 @@ class _Reporter:
             self._next = done + _BATCH_CHARACTERS
             self._progress(self._stage, done, self._total)
 
+    def end(self, done: int) -> None:
+        """Nothing is left, whether or not it was known how much there was."""
+        if self._progress is not None:
+            self._progress(self._stage, done, done)
+
 
 def _check_folder(folder: Path) -> None:
     """See that the store can be written, before any work is done for it."""
@@ -182,6 +188,7 @@ def _training_texts(corpus: CorpusSettings, counts: Counts, report: _Reporter) -
         if corpus.held_out_by == "block" or not held_out(record, corpus):
             yield from record.segments
         report.tell(counts.characters)
+    report.end(counts.characters)
 
 
 # ---------------------------------------------------------------------------------------------- encoding
