@@ -85,6 +85,8 @@ def small_competition(values: dict[str, Any], reviews: Path, folder: Path) -> di
     data = values["data"]
     for number, side in enumerate(("train", "test")):
         data[side] = str(write_examples(folder, values["task"], data, side, number))
+    if "solution" in data:
+        data["solution"] = data["test"]
     return {**values, "folds": {"number": 2}, "members": members}
 
 

@@ -294,6 +294,11 @@ def test_a_solution_of_other_texts(trained: Path, tmp_path: Path) -> None:
         compete(recipe(trained, tmp_path / "run", data={"solution": str(solution)}))
 
 
+def test_some_of_the_examples_for_a_first_look(trained: Path, tmp_path: Path) -> None:
+    entries, _ = read_entries(recipe(trained, tmp_path / "run", data={"train_examples": 20}))
+    assert len(entries.train) == len(entries.groups) == 20
+
+
 @pytest.mark.parametrize("seeds", [[], [1, 1], [-1]])
 def test_seeds_that_cannot_be(trained: Path, tmp_path: Path, seeds: list[int]) -> None:
     with pytest.raises(UserError, match="seed"):

@@ -17,7 +17,7 @@ from bertwright.recipe import parse
 from bertwright.run import digest, write_json, write_text
 from bertwright.tasks import TASKS
 from bertwright.tasks.tag import Sentence
-from bertwright.tasks.task import Example, Task, read_all
+from bertwright.tasks.task import Example, Task, drawn, read_all
 from bertwright.train import Progress
 
 DRIFTS = 0.7
@@ -33,6 +33,8 @@ def read_entries(recipe: CompeteRecipe) -> tuple[Entries, list[str]]:
     data = recipe.data
     task = TASKS[recipe.task](data.reading)
     train = read_all(task, expand(data.train))
+    if data.train_examples is not None:
+        train = drawn(task, train, data.train_examples)
     task.learn(train)
     task.check(train)
     if (data.metric or task.metric_names[0]) not in task.metric_names:
@@ -84,7 +86,8 @@ def look_at(recipe: CompeteRecipe, entries: Entries, folder: Path) -> list[str]:
     if recipe.task in ("classify", "pair") and not data.columns:
         columns = [data.text_column, *([data.second_column] if recipe.task == "pair" else [])]
         labels = data.label_column if data.label_kind == "class" else None
-        page = examine([str(expand(data.train)), str(expand(data.test))], text_column=columns, label_column=labels)
+        files = [str(expand(data.train)), str(expand(data.test))]
+        page = examine(files, reader="table", text_column=columns, label_column=labels)
         write_json(folder / "results" / "data.json", page)
         found += [each["text"] for each in page["warnings"] if each["level"] == "warning"]
     return found

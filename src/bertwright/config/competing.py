@@ -13,6 +13,8 @@ class CompetitionSettings(ReadingSettings):
     """[data]: the files of a competition, and how they are read."""
 
     train: str
+    train_examples: int | None = Field(default=None, ge=1)
+    """Take part with so many of them, chosen by a hash of their texts: for a first look."""
     test: str
     """Its labels, if it has any, are not looked at."""
     sample: str | None = None
