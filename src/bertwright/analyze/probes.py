@@ -4,7 +4,6 @@ Linear probes beside control tasks and models that know words only; words given 
 worth for a task. Over the checkpoints of one run this is what Chiang, Huang and Lee (2020) did with ALBERT.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from bertwright.analyze.frequencies import frequencies
 from bertwright.analyze.labelled import Labelled, LabelledFile, read_labelled
 from bertwright.analyze.linear_probe import baselines, control_labels, probe, span_vectors
 from bertwright.analyze.recovery import recovered
-from bertwright.analyze.trainings import Trainings
+from bertwright.analyze.trainings import Trainings, content
 from bertwright.analyze.vectors import Reader
 from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe, PretrainRecipe, expand
@@ -31,9 +30,6 @@ MOST_ASKED, FEWEST_ASKED = 60, 20
 
 TASK_CHECKPOINTS, TASK_SEEDS = 8, (1, 2, 3)
 """How many checkpoints begin the fine-tuning, spaced evenly by their rank, and its seeds."""
-
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-"""Files that a checkpoint may have its weights in."""
 
 LEARNT = 0.5
 """A label is learnt at the first step from which on at least so many of its words are given back."""
@@ -79,11 +75,11 @@ def probes(
     chosen = set(np.linspace(0, len(places) - 1, min(TASK_CHECKPOINTS, len(places))).round().astype(int).tolist())
     trainings = Trainings(folder, say, progress)
     cells = []
-    source = {"data": _fingerprint(Path(data.path)), "unit": data.unit, "most": data.most}
+    source = {"data": content(Path(data.path)), "unit": data.unit, "most": data.most}
     source["columns"] = data.settings.model_dump(mode="json")
     for number, (step, place) in enumerate(places.items()):
         name = "model" if step is None else place.name
-        weights = _weights(place)
+        weights = content(place)
         measured = trainings.cell(
             name, {"weights": weights, **source}, lambda place=place: _probed(place, train, test, data.unit)
         )
@@ -131,17 +127,6 @@ def _stores(model: str | Path) -> list[Store]:
     recipe = load_recipe(PretrainRecipe, Run(Path(model)).recipe)
     folders = [expand(folder) for folder in ([recipe.store] if recipe.store else recipe.mixture.stores)]
     return [Store.open(folder) for folder in folders] if all((folder / META).exists() for folder in folders) else []
-
-
-def _fingerprint(path: Path) -> str:
-    """Of a file's content."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "blake2b").hexdigest()[:32]
-
-
-def _weights(place: Path) -> str:
-    """Which weights a checkpoint has: a folder of the same name may come to hold others."""
-    return "".join(_fingerprint(place / name) for name in WEIGHTS if (place / name).exists())
 
 
 def _probed(place: Path, train: Sequence[Labelled], test: Sequence[Labelled], unit: str) -> dict[str, Any]:
