@@ -205,8 +205,10 @@ def test_kept_checkpoints(tmp_path: Path) -> None:
 
 def test_a_run_by_the_clock_ends_and_decays(tmp_path: Path) -> None:
     result = pretrain(recipe(tmp_path, train={"steps": None, "minutes": 0.05, "batch_size": 2}))
-    assert 3.0 <= result["seconds"] < 4.5
-    rates = [record["learning_rate"] for record in read_log(tmp_path / "run" / "log.jsonl")]
+    assert result["seconds"] >= 3.0
+    log = read_log(tmp_path / "run" / "log.jsonl")
+    assert log[-2]["seconds"] < 3.0, "no step begins after the time is up, however long one takes"
+    rates = [record["learning_rate"] for record in log]
     assert max(rates) > 0.5e-4  # a slow step may pass the peak by
     assert rates[-1] < 0.1 * max(rates)
     assert int(np.argmax(rates)) < len(rates) / 3

@@ -90,7 +90,7 @@ def test_two_processes_fine_tune_as_one_does(trained: Path, tmp_path: Path) -> N
     assert len(two) == 12
     assert two == pytest.approx(one, rel=1e-4)
     results = [read_json(tmp_path / run / "results" / "finetune.json") for run in ("one", "two")]
-    assert results[0]["development"]["metrics"] == results[1]["development"]["metrics"]
+    assert results[1]["development"]["metrics"] == pytest.approx(results[0]["development"]["metrics"], rel=1e-4)
 
 
 def workers(launcher: int) -> list[int]:
