@@ -13,11 +13,13 @@ from hypothesis import strategies as st
 from bertwright.alphabet import Alphabet
 from bertwright.batches import IGNORED, SpecialTokens, pack
 from bertwright.checkpoint import load_checkpoint
-from bertwright.config import ObjectiveSettings, TokenizerSettings
+from bertwright.config import FinetuneRecipe, ObjectiveSettings, TokenizerSettings
 from bertwright.errors import UserError
+from bertwright.finetune import finetune
 from bertwright.objectives.masking import mask_tokens
 from bertwright.prepare import prepare
 from bertwright.pretrain import pretrain
+from bertwright.recipe import parse
 from bertwright.store import Store
 from bertwright.tokenizer import Tokenizer
 from helpers import SMALL_MODEL, SMALL_TRAINING, small_recipe
@@ -227,6 +229,33 @@ def test_from_fasta_to_a_checkpoint(tmp_path: Path) -> None:
     assert facts["alphabet"] == {"kind": "symbols", "letters": "dna", "length": 4, "stride": 1}
     np.testing.assert_array_equal(checkpoint.tokenizer.encode("acgtac"), checkpoint.tokenizer.encode("ACGTAC"))
     assert Store.open(tmp_path / "dna").tokenizer().spelling == Alphabet("dna", 4, 1)
+
+
+def test_sequences_of_another_alphabet_are_told(tmp_path: Path) -> None:
+    """Proteins, given to an encoder of DNA."""
+    lines = [f">{number}\n{DNA[100 * number : 100 * number + 100]}\n" for number in range(40)]
+    (tmp_path / "some.fa").write_text("".join(lines), encoding="utf-8")
+    pretraining = small_recipe(
+        tmp_path,
+        corpus={"files": [str(tmp_path / "some.fa")], "reader": "fasta", "held_out": 0.2},
+        tokenizer={"kind": "characters", "letters": "dna"},
+        model=SMALL_MODEL,
+        train={**SMALL_TRAINING, "steps": 1},
+    ).model_copy(update={"store": str(tmp_path / "dna")})
+    (tmp_path / "proteins.csv").write_text(
+        "text,label\n" + "".join(f"MKVLA{'ACGT'[n % 4]}{n * 'G'},{'xy'[n % 2]}\n" for n in range(20)), encoding="utf-8"
+    )
+    prepare(pretraining)
+    pretrain(pretraining)
+    values = {
+        "run": str(tmp_path / "tuned"),
+        "task": "classify",
+        "data": {"train": str(tmp_path / "proteins.csv"), "development_share": 0.3},
+        "start": {"checkpoint": str(Path(pretraining.run) / "best"), "pooling": "mean"},
+        "train": {**SMALL_TRAINING, "steps": 1, "length": 32},
+    }
+    result = finetune(parse(FinetuneRecipe, values))
+    assert result["notices"] == ["80 letters are not of the alphabet dna: the model reads each as N"]
 
 
 def test_other_letters_can_be_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ stands for any: N of DNA, X of proteins. k-mers are runs of k letters, one begin
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -75,6 +76,12 @@ class Alphabet:
             return 0
         known = "".join(KINDS[self.letters]).encode()
         return len(text.encode("ascii", "replace").translate(None, WHITE + known + known.lower()))
+
+    def told_of(self, texts: Iterable[str]) -> list[str]:
+        """What is odd in texts, for people to read: that they are of another alphabet."""
+        count = sum(map(self.others, texts))
+        other = f"{count:,} letters are not of the alphabet {self.letters}: the model reads each as "
+        return [other + KINDS[self.letters][1]] if count else []
 
     def described(self) -> dict[str, Any]:
         """For JSON."""

@@ -184,6 +184,8 @@ class Examples:
                 expected=f"at most {start.config.max_length}, the positions of {start.folder}",
                 advice=f"set train.length={start.config.max_length}",
             )
+        every = (text for examples in self.examples.values() for example in examples for text in example.texts)
+        self.task.notices += start.tokenizer.spelling.told_of(every)
         self.windows = {
             side: self.task.windows(start.tokenizer, special, examples, length)
             for side, examples in self.examples.items()
@@ -194,8 +196,8 @@ class Examples:
         self.batches_per_epoch = len(self.windows["train"]) // self.size
         # A model drawn anew draws all rows.
         whole = self.recipe.start.vocabulary == "whole" or self.recipe.start.weights == "random"
-        every = [window.segments for windows in self.windows.values() for window in windows]
-        vocabulary = UsedVocabulary.of(every, special, start, whole=whole)
+        segments = [window.segments for windows in self.windows.values() for window in windows]
+        vocabulary = UsedVocabulary.of(segments, special, start, whole=whole)
         self.special = vocabulary.special
         for windows in self.windows.values():
             windows[:] = [replace(window, segments=vocabulary.numbered(window.segments)) for window in windows]
