@@ -105,6 +105,15 @@ def test_intervals_and_durations(music: Path) -> None:
     assert rows_of(music, "three.musicxml", symbols="duration")[0]["text"] == "C4_0.5 B-3_1.5"
 
 
+def test_a_single_note_has_no_interval(tmp_path: Path) -> None:
+    """So there is no row of it, rather than an empty one."""
+    for name, notes in (("one", "C4"), ("two", "C2 D2")):
+        (tmp_path / f"{name}.abc").write_text(f"X:1\nT:t\nM:4/4\nL:1/4\nK:C\n{notes}|\n", encoding="utf-8")
+    result = convert([str(tmp_path)], str(tmp_path / "out.jsonl"), symbols="interval", workers=1)
+    assert (result["rows"], len(result["skipped"])) == (1, 1)
+    assert result["skipped"][0]["file"].endswith("one.abc")
+
+
 def test_all_voices_together(music: Path) -> None:
     """In the order in which they begin, from high to low."""
     (row,) = rows_of(music, "bach/two.krn", voices="all")

@@ -192,8 +192,8 @@ def _convert(job: Job) -> Rows:
         work = larger or folder or (file.name if len(pieces) == 1 else f"{file.name}#{number}")
         numbered = enumerate(parts, start=1) if voices == "each" else [(0, _together(parts))]
         for voice, sounds in numbered:
-            if any(sound.pitch is not None for sound in sounds):
-                text = " ".join(spelt(sounds, symbols))
+            text = " ".join(spelt(sounds, symbols)) if any(sound.pitch is not None for sound in sounds) else ""
+            if text:  # a single note has no interval
                 rows.append({"text": text, "label": label, "work": work, "file": str(file), "voice": voice})
     return rows, None if rows else "it holds no notes"
 
