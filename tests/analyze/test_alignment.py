@@ -6,19 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bertwright.analyze.alignment import (
-    alignment,
-    chosen,
-    identified,
-    measured,
-    offsets,
-    ranked,
-    ranks,
-    read_dictionary,
-    read_parallel,
-    vectors_of,
-    whole_pieces,
-)
+from bertwright.analyze.alignment import alignment, chosen, identified, measured, offsets, ranked, ranks, vectors_of
+from bertwright.analyze.parallel import Words, read_dictionary, read_parallel, whole_pieces, words_in
 from bertwright.analyze.vectors import Reader
 from bertwright.errors import UserError
 from bertwright.report import write_report
@@ -83,21 +72,24 @@ def test_words_are_averaged_over_their_sentences(trained: Path, parallel: tuple[
     """Over every other one: no sentence gives a word while its translation gives the other."""
     reader = Reader.load(trained / "pretrained")
     texts = read_parallel(reader, parallel, 60)
+    encoded = reader.checkpoint.tokenizer.encode_batch
     many = [(subject, subject) for subject in SUBJECTS] + [(word, word) for words in WORDS.values() for word in words]
-    sides = chosen(reader, texts, [*many, ("房间", "手机"), ("没有", "没有")])
-    for side, own in zip(sides, (0, 1), strict=True):
-        assert {number % 2 for places in side.words.values() for number, _ in places} == {own}
-    assert list(sides[0].words) == list(sides[1].words)
+    words = words_in(reader, texts, [*many, ("房间", "手机"), ("没有", "没有")])
+    known = [{tuple(ids): number for number, ids in enumerate(encoded(side))} for side in texts]
+    for side, own in zip(words, (0, 1), strict=True):
+        assert {known[own][tuple(ids)] % 2 for ids in side.ids} == {own}
+    assert list(words[0].places) == list(words[1].places)
+    sides = chosen(reader, texts, words)
     found = measured(reader, sides)
-    assert found["words"]["count"] == len(sides[0].words) >= 20
-    word = next(iter(sides[0].words))
+    assert found["words"]["count"] == len(words[0].places) >= 20
+    word = next(iter(words[0].places))
     spots = [number for number in range(0, 60, 2) if word in texts[0][number]][:8]
-    assert [number for number, _ in sides[0].words[word]] == spots
+    assert [known[0][tuple(words[0].ids[number])] for number, _ in words[0].places[word]] == spots
     readings = reader.read([texts[0][number] for number in spots])
     begins = [texts[0][number].index(word) for number in spots]
     wanted = np.mean([r.word(b, b + len(word)) for r, b in zip(readings, begins, strict=True)], axis=0)
-    _, words, _ = vectors_of(reader, sides[0], probed=False)
-    np.testing.assert_allclose(words[:, 0], wanted, atol=1e-6)
+    _, vectors, _ = vectors_of(reader, sides[0], probed=False)
+    np.testing.assert_allclose(vectors[:, 0], wanted, atol=1e-6)
 
 
 def test_a_word_within_a_longer_token_does_not_count() -> None:
@@ -111,7 +103,8 @@ def test_a_word_within_a_longer_token_does_not_count() -> None:
 
 def test_the_probe_is_asked_for_tokens_that_it_has_not_seen(trained: Path, parallel: tuple[Path, Path]) -> None:
     reader = Reader.load(trained / "pretrained")
-    sides = chosen(reader, read_parallel(reader, parallel, 60), None)
+    none = Words([], {}), Words([], {})
+    sides = chosen(reader, read_parallel(reader, parallel, 60), none)
     kinds = [[side.ids[number][place[0]] for number, place in side.probed] for side in sides]
     size = len(kinds[0]) // 2
     assert len(kinds[0]) == len(kinds[1]) == 2 * size > 100
@@ -126,14 +119,15 @@ def test_random_weights_know_no_translations(trained: Path, parallel: tuple[Path
     table = str.maketrans(dict(zip(letters, [*letters[7:], *letters[:7]], strict=True)))
     renamed, words = tmp_path / "renamed.txt", tmp_path / "words.tsv"
     renamed.write_text(text.translate(table), encoding="utf-8")
-    many = [*SUBJECTS, *(word for words in WORDS.values() for word in words)]
+    many = [*SUBJECTS, *(word for words in WORDS.values() for word in words), *(word[0] for word in SUBJECTS)]
     words.write_text("".join(f"{word}\t{word.translate(table)}\n" for word in many), encoding="utf-8")
     result = alignment(trained / "pretrained", (parallel[0], renamed), words)
     for kind in ("sentences", "words"):
         random = result["untrained"][kind]
         assert random["count"] == result[kind]["count"] >= 20
         assert random["plain"] != result[kind]["plain"]
-    assert max(random["plain"]["reciprocal_rank"]) < random["chance"]["reciprocal_rank"] + 0.15
+    chance = random["chance"]["reciprocal_rank"]  # places and neighbours tell a little; equal tokens would tell all
+    assert chance < max(random["plain"]["reciprocal_rank"]) < chance + 0.25
 
 
 def test_over_time(trained: Path, parallel: tuple[Path, Path], tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ translations of each other.
 """
 
 import copy
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,24 +20,15 @@ import numpy as np
 import torch
 
 from bertwright.analyze.linear_probe import probe
-from bertwright.analyze.senses import place_of
-from bertwright.analyze.vectors import Reader, normalized, overlapping
-from bertwright.corpus.files import open_text
+from bertwright.analyze.parallel import SEED, Words, read_dictionary, read_lines, read_parallel, words_in
+from bertwright.analyze.vectors import Reader, normalized
 from bertwright.errors import UserError
 from bertwright.model.encoder import initialize
 from bertwright.model.heads import BareModel
 from bertwright.run import Run, keep_result
 
-FEWEST = 20
-"""Pairs of sentences, or of words, at least."""
-
-CONTEXTS = 8
-"""Sentences over which a word's vector is averaged, at most."""
-
 PROBED = 2000
 """Tokens of each language that the probe learns from, and is tested on, at most."""
-
-SEED = 1
 
 
 @dataclass(frozen=True)
@@ -47,10 +37,10 @@ class Side:
 
     ids: list[np.ndarray]
     """Of each sentence, [N]."""
-    words: dict[str, list[tuple[int, np.ndarray]]]
-    """A word of the dictionary -> its sentences, and the numbers of its pieces there; in the order of translations."""
     probed: list[tuple[int, np.ndarray]]
     """Tokens for the probe: the sentence, and the number there; the first half is learnt from."""
+    words: Words
+    """Of the dictionary, in the order of translations."""
 
 
 def alignment(
@@ -67,7 +57,8 @@ def alignment(
     Args:
         model: a run, a checkpoint folder or a model of the hub.
         parallel: two files with a sentence a line; lines of the same number are translations.
-        dictionary: a word and its translation a line, separated by a tab; without it only sentences are ranked.
+        dictionary: a word and its translation a line, separated by a tab; without it only sentences are ranked. Words
+            are looked for in all lines.
         most: sentences of each language.
         over_time: at every kept checkpoint of the run, too.
         folder: where results/alignment.json is written; None: nowhere.
@@ -84,8 +75,10 @@ def alignment(
     places = _checkpoints(Path(model)) if over_time else []
     reader = Reader.load(model)
     texts = read_parallel(reader, parallel, most)
-    pairs = read_dictionary(Path(dictionary)) if dictionary is not None else None
-    sides = chosen(reader, texts, pairs)
+    words = Words([], {}), Words([], {})
+    if dictionary is not None:
+        words = words_in(reader, read_lines(parallel), read_dictionary(Path(dictionary)))
+    sides = chosen(reader, texts, words)
     result = {
         "kind": "alignment",
         "model": str(model),
@@ -135,166 +128,31 @@ def _over_time(run: Run, places: Sequence[Path], sides: Sequence[Side]) -> list[
     return found
 
 
-# ---------------------------------------------------------------------------------------------- reading
-
-
-def read_parallel(reader: Reader, files: tuple[str | Path, str | Path], most: int) -> tuple[list[str], list[str]]:
-    """Pairs of sentences that the model takes whole, each sentence once, drawn evenly.
-
-    Raises:
-        UserError: the files differ in length, or fewer than FEWEST pairs are left.
-    """
-    sides = []
-    for file in files:
-        with open_text(Path(file)) as stream:
-            sides.append([line.strip() for line in stream])
-    if len(sides[0]) != len(sides[1]):
-        raise UserError(
-            f"there are {len(sides[0]):,} and {len(sides[1]):,} lines",
-            file=files[1],
-            expected="as many lines in both files: a line and its translation have the same number",
-            advice="align the files",
-        )
-    chosen = drawn_rows(reader, sides, most)
-    if len(chosen) < FEWEST:
-        raise UserError(
-            f"only {len(chosen)} pairs of sentences are left",
-            file=files[0],
-            expected=f"{FEWEST} different ones or more, no longer than {reader.room} tokens",
-            advice="give more sentences",
-        )
-    return [one for one, _ in chosen], [other for _, other in chosen]
-
-
-def drawn_rows(reader: Reader, columns: Sequence[Sequence[str]], most: int) -> list[tuple[str, ...]]:
-    """So many rows of texts, drawn evenly of those that the model takes whole, no text twice in a column."""
-    encode = reader.checkpoint.tokenizer.encode_batch
-    seen: list[set[str]] = [set() for _ in columns]
-    chosen: list[tuple[str, ...]] = []
-    order = np.random.default_rng(SEED).permutation(len(columns[0]))
-    for begin in range(0, len(order), most):  # no more are encoded than it takes
-        rows = [tuple(column[number] for column in columns) for number in order[begin : begin + most]]
-        lengths = [[len(ids) for ids in encode(column)] for column in zip(*rows, strict=True)]
-        for row, *sizes in zip(rows, *lengths, strict=True):
-            fits = all(0 < size <= reader.room for size in sizes)
-            if fits and len(chosen) < most and not any(text in known for text, known in zip(row, seen, strict=True)):
-                chosen.append(row)
-                for text, known in zip(row, seen, strict=True):
-                    known.add(text)
-        if len(chosen) == most:
-            break
-    return chosen
-
-
-def read_dictionary(path: Path) -> list[tuple[str, str]]:
-    """Words and their translations.
-
-    Raises:
-        UserError: a line has no two columns.
-    """
-    pairs = []
-    with open_text(path) as stream:
-        for number, line in enumerate(stream, start=1):
-            parts = line.rstrip("\n").split("\t")
-            if len(parts) != 2 or not all(part.strip() for part in parts):
-                raise UserError(
-                    f"the line has {len(parts)} columns",
-                    file=path,
-                    line=number,
-                    expected="a word, a tab, its translation",
-                    advice="correct the line",
-                )
-            pairs.append((parts[0].strip(), parts[1].strip()))
-    return pairs
-
-
-def chosen(
-    reader: Reader, texts: tuple[list[str], list[str]], pairs: Sequence[tuple[str, str]] | None
-) -> tuple[Side, Side]:
+def chosen(reader: Reader, texts: tuple[list[str], list[str]], words: tuple[Words, Words]) -> tuple[Side, Side]:
     """What is looked at in parallel sentences.
 
     Args:
         reader: of a model with the same tokenizer as all that are measured.
         texts: of each language; those of the same number are translations.
-        pairs: of the dictionary; None: no words are looked at.
-
-    Raises:
-        UserError: fewer than FEWEST pairs of the dictionary occur.
+        words: of each language.
     """
-    encoded = [reader.encode(side) for side in texts]
-    words = _words(texts, encoded, pairs) if pairs is not None else ({}, {})
-    tokens = [
-        [(number, place) for number, (ids, _) in enumerate(side) for place in range(len(ids))] for side in encoded
-    ]
+    encoded = [[ids for ids, _ in reader.encode(side)] for side in texts]
+    tokens = [[(number, place) for number, ids in enumerate(side) for place in range(len(ids))] for side in encoded]
     # A token that the probe has learnt from tells its language by itself: it is tested on others.
-    kinds = np.unique(np.concatenate([ids for side in encoded for ids, _ in side]))
+    kinds = np.unique(np.concatenate([ids for side in encoded for ids in side]))
     generator = np.random.default_rng(SEED)
     learnt = set(generator.permutation(kinds)[: len(kinds) // 2].tolist())
     halves = []
     for side, of_side in zip(encoded, tokens, strict=True):
         order = [of_side[number] for number in generator.permutation(len(of_side))]
-        known = [int(side[number][0][place]) in learnt for number, place in order]
+        known = [int(side[number][place]) in learnt for number, place in order]
         halves.append([[each for each, own in zip(order, known, strict=True) if own == half] for half in (True, False)])
     size = min(PROBED, *(len(half) for side in halves for half in side))
     first, second = (
-        Side(
-            [ids for ids, _ in side],
-            of_words,
-            [(number, np.array([place])) for half in of_halves for number, place in half[:size]],
-        )
-        for side, of_words, of_halves in zip(encoded, words, halves, strict=True)
+        Side(ids, [(number, np.array([place])) for half in of_halves for number, place in half[:size]], of_words)
+        for ids, of_halves, of_words in zip(encoded, halves, words, strict=True)
     )
     return first, second
-
-
-def _words(
-    texts: Sequence[Sequence[str]],
-    encoded: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]],
-    pairs: Sequence[tuple[str, str]],
-) -> tuple[dict[str, list[tuple[int, np.ndarray]]], dict[str, list[tuple[int, np.ndarray]]]]:
-    """Where words and their translations stand, in the same order.
-
-    Words of one language are looked for in every other sentence, those of the other one in the translations of the
-    rest: in the same sentences they would be alike by their places and neighbours. A place counts where pieces begin
-    and end with the word. Of a word that stands twice in the dictionary, the first line counts.
-    """
-    found: list[dict[str, list[tuple[int, np.ndarray]]]] = []
-    for side in (0, 1):
-        wanted = dict.fromkeys(pair[side].lower() for pair in pairs)
-        spots: defaultdict[str, list[tuple[int, np.ndarray]]] = defaultdict(list)
-        for number in range(side, len(texts[side]), 2):
-            text, (_, offsets) = texts[side][number], encoded[side][number]
-            lower = text.lower()
-            for word in wanted:
-                if word not in lower or len(spots[word]) == CONTEXTS:
-                    continue
-                begin = place_of(word, text)
-                pieces = None if begin is None else whole_pieces(text, offsets, begin, begin + len(word))
-                if pieces is not None:
-                    spots[word].append((number, pieces))
-        found.append({word: places for word, places in spots.items() if places})
-    kept: dict[str, str] = {}
-    taken: set[str] = set()
-    for one, other in ((one.lower(), other.lower()) for one, other in pairs):
-        if one in found[0] and other in found[1] and one not in kept and other not in taken:
-            kept[one] = other
-            taken.add(other)
-    if len(kept) < FEWEST:
-        raise UserError(
-            f"only {len(kept)} pairs of the dictionary occur in the sentences",
-            expected=f"{FEWEST} or more",
-            advice="give more sentences, or a dictionary of these languages, in the order of the files",
-        )
-    return {one: found[0][one] for one in kept}, {other: found[1][other] for other in kept.values()}
-
-
-def whole_pieces(text: str, offsets: np.ndarray, begin: int, end: int) -> np.ndarray | None:
-    """The numbers of the pieces that a word is made of; None where they are of other words, too, or there are none."""
-    pieces = overlapping(offsets, begin, end)
-    if not len(pieces):
-        return None
-    reaching = text[offsets[pieces[0], 0] : begin] + text[end : offsets[pieces[-1], 1]]
-    return None if reaching.strip() else pieces
 
 
 # ---------------------------------------------------------------------------------------------- measuring
@@ -326,7 +184,7 @@ def measured(reader: Reader, sides: Sequence[Side], *, probed: bool = True) -> d
     ]
     result: dict[str, Any] = {
         "sentences": ranked(sentences, means),
-        "words": ranked(words, means) if sides[0].words else None,
+        "words": ranked(words, means) if sides[0].words.places else None,
     }
     if probed:
         order = np.random.default_rng(SEED).permutation(len(sides[0].ids))
@@ -347,25 +205,26 @@ def offsets(one: np.ndarray, other: np.ndarray, gap: np.ndarray) -> list[float]:
 
 def vectors_of(reader: Reader, side: Side, *, probed: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The vectors of sentences, of words and of tokens for the probe, each [1 + layers, number, D]."""
-    spans = [[np.arange(len(ids))] for ids in side.ids]
+    tokens = side.probed if probed else []
+    whole = [(number, np.arange(len(ids))) for number, ids in enumerate(side.ids)]
+    vectors = _read(reader, side.ids, [*whole, *tokens])
+    places = list(side.words.places.values())
+    spots = _read(reader, side.words.ids, [spot for spots in places for spot in spots])
+    ends = np.cumsum(list(map(len, places)))
+    words = [spots[:, end - len(of) : end].mean(axis=1) for of, end in zip(places, ends.tolist(), strict=True)]
+    return vectors[:, : len(whole)], np.stack(words, axis=1) if words else spots, vectors[:, len(whole) :]
 
-    def added(places: Sequence[tuple[int, np.ndarray]]) -> list[tuple[int, int]]:
-        numbers = []
-        for sentence, pieces in places:
-            numbers.append((sentence, len(spans[sentence])))
-            spans[sentence].append(pieces)
-        return numbers
 
-    words = [added(places) for places in side.words.values()]
-    tokens = added(side.probed if probed else [])
-    vectors = reader.means(side.ids, spans)
-    firsts = np.cumsum([0, *map(len, spans)])[:-1]
-
-    def those(numbers: Sequence[tuple[int, int]]) -> np.ndarray:
-        return vectors[:, np.array([firsts[sentence] + place for sentence, place in numbers], dtype=np.int64)]
-
-    of_words = [those(numbers).mean(axis=1) for numbers in words]
-    return vectors[:, firsts], np.stack(of_words, axis=1) if words else vectors[:, :0], those(tokens)
+def _read(reader: Reader, ids: list[np.ndarray], places: Sequence[tuple[int, np.ndarray]]) -> np.ndarray:
+    """The vectors of spans of tokens in sentences, in their order: [1 + layers, number, D]."""
+    spans: list[list[np.ndarray]] = [[] for _ in ids]
+    within = []
+    for sentence, tokens in places:
+        within.append((sentence, len(spans[sentence])))
+        spans[sentence].append(tokens)
+    firsts = np.cumsum([0, *map(len, spans)])
+    order = np.array([firsts[sentence] + place for sentence, place in within], dtype=np.int64)
+    return reader.means(ids, spans)[:, order]
 
 
 def ranked(pairs: Sequence[np.ndarray], means: Sequence[np.ndarray]) -> dict[str, Any]:

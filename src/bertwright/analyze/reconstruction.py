@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bertwright.analyze.alignment import drawn_rows
 from bertwright.analyze.head import HeadReader, reconstructed
+from bertwright.analyze.parallel import drawn_rows
 from bertwright.corpus.files import open_text
 from bertwright.errors import UserError
 from bertwright.run import keep_result

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bertwright.analyze.alignment import read_dictionary, read_parallel
 from bertwright.analyze.head import HeadReader, reconstructed
+from bertwright.analyze.parallel import read_dictionary, read_parallel
 from bertwright.analyze.senses import lone_pieces
 from bertwright.analyze.vectors import Reader
 from bertwright.errors import UserError
