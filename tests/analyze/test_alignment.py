@@ -139,7 +139,7 @@ def test_over_time(trained: Path, parallel: tuple[Path, Path], tmp_path: Path) -
     assert last["words"] is None
     assert last["sentences"]["reciprocal_rank"] == max(result["sentences"]["plain"]["reciprocal_rank"])
     assert "In the course of pre-training" in write_report([run], tmp_path / "page.html").read_text(encoding="utf-8")
-    with pytest.raises(UserError, match="there are no checkpoints"):
+    with pytest.raises(UserError, match="the run has kept no checkpoints"):
         alignment(trained / "pretrained" / "best", parallel, over_time=True)
 
 

@@ -62,11 +62,12 @@ def test_words_of_one_token(trained: Path, tmp_path: Path) -> None:
     path = tmp_path / "words.tsv"
     path.write_text("好\t差\n房间\t差\n麒\t差\n好\t乱\n店\t店\n", encoding="utf-8")
     reader = Reader.load(trained / "pretrained")
+    encode = reader.checkpoint.tokenizer.encode_batch
     good, bad, messy = (int(reader.checkpoint.tokenizer.encode(word)[0]) for word in ("好", "差", "乱"))
-    found = single_tokens(reader, path, [["房间很好"], ["又脏又乱"]])
+    found = single_tokens(reader, path, [encode(["房间很好"]), encode(["又脏又乱"])])
     assert found == ({good: {bad, messy}}, {bad: {good}, messy: {good}})
     with pytest.raises(UserError, match="no word of the dictionary that is one token in both languages stands"):
-        single_tokens(reader, path, [["房间"], ["又脏又乱"]])
+        single_tokens(reader, path, [encode(["房间"]), encode(["又脏又乱"])])
 
 
 @pytest.mark.data
@@ -76,7 +77,8 @@ def test_chinese_words_of_a_real_vocabulary(checkpoints: Path, data: Path, tmp_p
     path = tmp_path / "words.tsv"
     path.write_text("cat\t猫\nHund\tdog\n", encoding="utf-8")
     reader = Reader.load(checkpoints / "multilingual-e5-small")
-    forward, _ = single_tokens(reader, path, [["the cat"], ["一只猫"]])
+    encode = reader.checkpoint.tokenizer.encode_batch
+    forward, _ = single_tokens(reader, path, [encode(["the cat"]), encode(["一只猫"])])
     names = reader.checkpoint.tokenizer.tokens([*forward, *(each for found in forward.values() for each in found)])
     assert ("▁cat" in names, "猫" in names) == (True, True)
 

@@ -11,7 +11,7 @@ translations of each other.
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ import torch
 
 from bertwright.analyze.linear_probe import probe
 from bertwright.analyze.parallel import SEED, Words, read_dictionary, read_lines, read_parallel, words_in
+from bertwright.analyze.trainings import checkpoints_of
 from bertwright.analyze.vectors import Reader, normalized
-from bertwright.errors import UserError
 from bertwright.model.encoder import initialize
 from bertwright.model.heads import BareModel
 from bertwright.run import Run, keep_result
@@ -72,7 +72,7 @@ def alignment(
         UserError: a file is damaged, the files differ in length, too few sentences or words are left, or the model is
             no run with checkpoints.
     """
-    places = _checkpoints(Path(model)) if over_time else []
+    places = checkpoints_of(model) if over_time else {}
     reader = Reader.load(model)
     texts = read_parallel(reader, parallel, most)
     words = Words([], {}), Words([], {})
@@ -101,24 +101,10 @@ def untrained(reader: Reader) -> Reader:
     return found
 
 
-def _checkpoints(run: Path) -> list[Path]:
-    """The kept checkpoints of a run, in order."""
-    found = sorted((run / "checkpoints").glob("step-*"), key=lambda path: int(path.name.removeprefix("step-")))
-    if not found:
-        raise UserError(
-            "there are no checkpoints",
-            file=run / "checkpoints",
-            expected="a run of pre-training that kept some",
-            advice="keep some by train.save_at=[100, 200, 400]",
-        )
-    return found
-
-
-def _over_time(run: Run, places: Sequence[Path], sides: Sequence[Side]) -> list[dict[str, Any]]:
+def _over_time(run: Run, places: Mapping[int, Path], sides: Sequence[Side]) -> list[dict[str, Any]]:
     losses = {record["step"]: record["evaluation"]["loss"] for record in run.read_log() if "evaluation" in record}
     found = []
-    for place in places:
-        step = int(place.name.removeprefix("step-"))
+    for step, place in places.items():
         ranks = measured(Reader.load(place), sides, probed=False)
         best: dict[str, Any] = {"step": step, "loss": losses.get(step)}
         for kind in ("sentences", "words"):

@@ -14,7 +14,7 @@ from bertwright.analyze.frequencies import frequencies
 from bertwright.analyze.labelled import Labelled, LabelledFile, read_labelled
 from bertwright.analyze.linear_probe import baselines, control_labels, probe, span_vectors
 from bertwright.analyze.recovery import recovered
-from bertwright.analyze.trainings import Trainings, content
+from bertwright.analyze.trainings import Trainings, checkpoints_of, content
 from bertwright.analyze.vectors import Reader
 from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe, PretrainRecipe, expand
@@ -71,7 +71,7 @@ def probes(
         Interrupted: Ctrl-C or SIGTERM came in a training.
     """
     train, test = read_labelled(data)
-    places = _checkpoints(model) if over_checkpoints else {None: checkpoint_folder(model)}
+    places = checkpoints_of(model) if over_checkpoints else {None: checkpoint_folder(model)}
     chosen = set(np.linspace(0, len(places) - 1, min(TASK_CHECKPOINTS, len(places))).round().astype(int).tolist())
     trainings = Trainings(folder, say, progress)
     cells = []
@@ -106,20 +106,6 @@ def probes(
         result["frequencies"] = frequencies(train, stores) if stores else {}
         result["order"] = learning_order(cells, result["frequencies"])
     return keep_result(result, folder)
-
-
-def _checkpoints(model: str | Path) -> dict[int | None, Path]:
-    """Step -> folder of every checkpoint of a run."""
-    run = Run(Path(model))
-    found = sorted(path.parent for path in run.checkpoints.glob("step-*/config.json"))
-    if not found:
-        raise UserError(
-            "the run has kept no checkpoints",
-            expected="checkpoints/step-...",
-            advice='pre-train with train.save_at="log", or with a list of steps',
-            file=run.folder,
-        )
-    return {int(path.name.removeprefix("step-")): path for path in found}
 
 
 def _stores(model: str | Path) -> list[Store]:

@@ -92,7 +92,7 @@ def shift(
     laboratory = Laboratory(
         head,
         head.token_languages(sides),
-        single_tokens(reader, dictionary, texts) if dictionary is not None else None,
+        single_tokens(reader, dictionary, sides) if dictionary is not None else None,
     )
     means = [
         np.concatenate(reader.read_ids(side[tested:]), axis=1).mean(axis=1) for side in sides
@@ -134,7 +134,7 @@ def random_like(vectors: Tensor) -> Tensor:
 
 
 def single_tokens(
-    reader: Reader, dictionary: str | Path, texts: Sequence[Sequence[str]]
+    reader: Reader, dictionary: str | Path, sides: Sequence[Sequence[np.ndarray]]
 ) -> tuple[dict[int, set[int]], dict[int, set[int]]]:
     """The dictionary's words that are one token on both sides, in either direction.
 
@@ -144,7 +144,7 @@ def single_tokens(
     Args:
         reader: of the model.
         dictionary: a word and its translation a line, separated by a tab.
-        texts: of both languages: tokens that do not occur in them are no use.
+        sides: sentences of both languages, in ids: tokens that do not occur in them are no use.
 
     Raises:
         UserError: there are none in one of the directions.
@@ -157,9 +157,8 @@ def single_tokens(
         if len(first) == len(second) == 1 and first[0] != second[0] and tokenizer.unk_id not in (*first, *second):
             found[0].setdefault(int(first[0]), set()).add(int(second[0]))
             found[1].setdefault(int(second[0]), set()).add(int(first[0]))
-    for side, entries in zip(texts, found, strict=True):
-        occurring = set(np.concatenate(tokenizer.encode_batch(side)).tolist())
-        if not occurring & set(entries):
+    for side, entries in zip(sides, found, strict=True):
+        if set(np.concatenate(list(side)).tolist()).isdisjoint(entries):
             raise UserError(
                 "no word of the dictionary that is one token in both languages stands in the sentences",
                 file=dictionary,

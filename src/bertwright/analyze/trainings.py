@@ -88,6 +88,26 @@ class Trainings:
         return kept
 
 
+def checkpoints_of(model: str | Path) -> dict[int, Path]:
+    """Step -> folder of every checkpoint that a run of pre-training has kept, in their order.
+
+    Raises:
+        UserError: it has kept none.
+    """
+    run = Run(Path(model))
+    found = {
+        int(path.parent.name.removeprefix("step-")): path.parent for path in run.checkpoints.glob("step-*/config.json")
+    }
+    if not found:
+        raise UserError(
+            "the run has kept no checkpoints",
+            expected="checkpoints/step-...",
+            advice='pre-train with train.save_at="log", or with a list of steps',
+            file=run.folder,
+        )
+    return dict(sorted(found.items()))
+
+
 def content(path: Path) -> str:
     """A short name of what a file holds, or of the weights of a checkpoint's folder."""
     if path.is_dir():
