@@ -31,8 +31,8 @@ SMALLER = {
 BESIDE = {
     "classify-sst2": ["train.epochs=1"],
     "tag-ewt": ["train.epochs=3"],
-    "pair-mrpc": ["train.epochs=2"],
-    "qa-new-wiki": ["train.epochs=1", "data.train_examples=2000", "data.test=$BERTWRIGHT_DATA/qa/xquad.en.json"],
+    "pair-sick": ["train.epochs=2"],
+    "qa-new-wiki": ["train.epochs=1", "data.train_examples=1500", "data.test=$BERTWRIGHT_DATA/qa/xquad.en.json"],
 }
 """Recipes that are compared, and what is made smaller in them."""
 
