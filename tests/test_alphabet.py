@@ -34,7 +34,7 @@ def settings(**more: Any) -> TokenizerSettings:
 def test_letters() -> None:
     dna, protein = Alphabet("dna"), Alphabet("protein")
     assert dna.spell("acgt uNRé\nA") == "ACGTTNNNA"
-    assert dna.others("acgt uNRé\nA") == 3  # U, R and é; N is the letter for any
+    assert dna.others("acgt uNRé\nA") == 2  # R and é; N is the letter for any, and U is RNA for T
     assert protein.spell("mkU*bx") == "MKXXXX"
     assert protein.others("mkU*bx") == 3
     assert Alphabet().spell(" as it is ") == " as it is "
@@ -220,7 +220,7 @@ def test_from_fasta_to_a_checkpoint(tmp_path: Path) -> None:
         train={**SMALL_TRAINING, "steps": 2},
     ).model_copy(update={"store": str(tmp_path / "dna")})
     result = prepare(recipe)
-    assert result["other_letters"] == 80  # an R of each strand, read as N
+    assert result["other_letters"] == 40  # R, read as N
     assert result["segments"] == 80
     pretrain(recipe)
     checkpoint = load_checkpoint(Path(recipe.run) / "best")
@@ -258,11 +258,37 @@ def test_sequences_of_another_alphabet_are_told(tmp_path: Path) -> None:
     assert result["notices"] == ["80 letters are not of the alphabet dna: the model reads each as N"]
 
 
+def test_rna_is_of_the_alphabet() -> None:
+    alphabet = Alphabet("dna", 1, 1)
+    assert alphabet.spell("ACGUu") == "ACGTT"
+    assert alphabet.others("ACGUu") == 0
+    assert alphabet.told_of(["ACGU", "GUUA"]) == []
+
+
+def test_strands_of_unlike_lengths_have_no_blocks(tmp_path: Path) -> None:
+    """Pieces that were learnt from one strand cut the other one elsewhere."""
+    letters = "".join(np.random.default_rng(2).choice(list("ACGT"), 30_000))
+    (tmp_path / "some.fa").write_text(f">long\n{'ACCGT' * 6000}{letters}\n", encoding="utf-8")
+    recipe = small_recipe(
+        tmp_path,
+        corpus={
+            "files": [str(tmp_path / "some.fa")],
+            "reader": "fasta",
+            "strands": "both",
+            "held_out": 0.4,
+            "held_out_by": "block",
+        },
+        tokenizer={"kind": "bpe", "vocabulary_size": 300},
+    ).model_copy(update={"store": str(tmp_path / "dna")})
+    with pytest.raises(UserError, match=r"long has .* tokens, and its reverse complement"):
+        prepare(recipe)
+
+
 def test_other_letters_can_be_refused(tmp_path: Path) -> None:
     (tmp_path / "some.fa").write_text(">good\nACGT\n>bad\nACRT\n", encoding="utf-8")
     recipe = small_recipe(
         tmp_path,
-        corpus={"files": [str(tmp_path / "some.fa")], "reader": "fasta", "held_out": 0.0},
+        corpus={"files": [str(tmp_path / "some.fa")], "reader": "fasta", "held_out": 0.2},
         tokenizer={"kind": "characters", "letters": "dna", "other_letters": "refuse", "minimum_frequency": 1},
     ).model_copy(update={"store": str(tmp_path / "dna")})
     with pytest.raises(UserError, match="the sequence bad has 1 letters that are not of the alphabet dna"):

@@ -37,7 +37,29 @@ def test_a_run_is_its_own_recipe(tmp_path: Path) -> None:
     recipe = load_recipe(PretrainRecipe, path)
     (tmp_path / "run").mkdir()
     path.rename(tmp_path / "run" / "recipe.toml")
-    assert load_recipe(PretrainRecipe, tmp_path / "run") == recipe
+    assert load_recipe(PretrainRecipe, tmp_path / "run") == recipe.model_copy(update={"run": str(tmp_path / "run")})
+
+
+def test_a_run_that_was_moved_is_the_run_in_its_new_place(tmp_path: Path) -> None:
+    path = written(tmp_path)
+    (tmp_path / "copy").mkdir()
+    path.rename(tmp_path / "copy" / "recipe.toml")
+    assert load_recipe(PretrainRecipe, tmp_path / "copy").run == str(tmp_path / "copy")
+    assert load_recipe(PretrainRecipe, tmp_path / "copy", ["run=other"]).run == "other"
+
+
+def test_fine_tuning_is_slower_whatever_else_is_set(tmp_path: Path) -> None:
+    values = {"run": "r", "task": "qa", "data": {"train": "t"}, "start": {"checkpoint": "c"}, "train": {"steps": 1}}
+    for more in ({}, {"optimizer": {"weight_decay": 0.1}}):
+        assert parse(FinetuneRecipe, {**values, **more}).optimizer.learning_rate == 5e-5
+
+
+def test_a_length_is_checked_against_the_model_that_is_there(tmp_path: Path) -> None:
+    """Of a checkpoint the shape is not known while its recipe is read."""
+    recipe = load_recipe(PretrainRecipe, written(tmp_path), ["start.checkpoint=c", "train.length=1024"])
+    values = {**recipe.model_dump(), "model": {"vocabulary_size": 9, "max_length": 512}}
+    with pytest.raises(UserError, match=r"exceeds model\.max_length 512"):
+        parse(PretrainRecipe, values)
 
 
 def test_an_override_is_toml_else_a_string(tmp_path: Path) -> None:
@@ -61,6 +83,8 @@ def test_single_values_win_over_the_preset() -> None:
         ("train.minutes=3", "exactly one of steps, minutes and epochs"),
         ("model.width=30", "no multiple of heads"),
         ("train.batch_size=none", "train.batch_size"),
+        ('corpus={files=["x"], held_out=0}', "corpus.held_out"),
+        ("optimizer.betas=[0.9, 1.0]", "optimizer.betas.1"),
         ("train.length=1024", "exceeds model.max_length"),
         ("nonsense", "is no override"),
         ("run.x=3", "is no section"),

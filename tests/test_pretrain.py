@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -283,6 +284,26 @@ def kill_and_resume(folder: Path, kills: int) -> None:
     same_log(folder / "whole", folder / "killed")
     last = "checkpoints/step-00000200"
     same_checkpoint(folder / "whole" / last, folder / "killed" / last)
+
+
+def test_the_best_model_is_the_one_that_is_told(tmp_path: Path) -> None:
+    """Killed after the best evaluation, and before the next checkpoint: what comes then is worse."""
+    sections = {"train": {"save_every": 5, "evaluate_every": 4}}
+    pretrain(recipe(tmp_path, "whole", **sections))
+    run = Run(tmp_path / "whole")
+    log = run.read_log()
+    shutil.rmtree(run.checkpoints / "step-00000020")  # as if it was killed just now
+    log[-1]["evaluation"]["loss"] = 0.5
+    run.log.write_text("".join(json.dumps(record) + "\n" for record in log), encoding="utf-8")
+    result = pretrain(recipe(tmp_path, "whole", **sections), resume=True)
+    assert (result["best"], result["best_step"]) == (0.5, 20)
+
+
+def test_batches_of_single_rows(tmp_path: Path) -> None:
+    """Eight of them together may fill fewer than eight rows."""
+    result = pretrain(recipe(tmp_path, "small", train={"batch_size": 1, "steps": 40}))
+    assert result["best"] is not None
+    assert [record["step"] for record in read_log(tmp_path / "small" / "log.jsonl")] == list(range(1, 41))
 
 
 def test_kill_minus_nine_loses_nothing(tmp_path: Path) -> None:

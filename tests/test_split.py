@@ -86,6 +86,11 @@ def test_groups_are_on_one_side(tmp_path: Path) -> None:
     assert sum(map(len, works)) == len(set.union(*works)) == 60
 
 
+def test_rows_without_a_group_have_none_in_common(tmp_path: Path) -> None:
+    rows = [{"text": f"{number} C4", "work": " " if number % 2 else f"opus {number // 20}"} for number in range(400)]
+    assert split(written(tmp_path / "x.jsonl", rows), str(tmp_path / "out"), group_column="work")["largest"] == 10
+
+
 def test_duplicates_are_refused_dropped_or_kept_together(tmp_path: Path) -> None:
     """As it was said."""
     rows = [{"text": f"text {number % 90}", "number": number} for number in range(100)]

@@ -74,7 +74,7 @@ class Alphabet:
         """How many letters of a text are not of the alphabet."""
         if self.letters == "any":
             return 0
-        known = "".join(KINDS[self.letters]).encode()
+        known = "".join(KINDS[self.letters]).encode() + (b"U" if self.letters == "dna" else b"")
         return len(text.encode("ascii", "replace").translate(None, WHITE + known + known.lower()))
 
     def told_of(self, texts: Iterable[str]) -> list[str]:

@@ -1,7 +1,7 @@
 """Checkpoints: a Hugging Face model folder, and beside it what a run needs to go on.
 
 config.json  model.safetensors  tokenizer.json  tokenizer_config.json  bertwright.json  README.md
-train.pt     (optimizer, position, random state; only in checkpoints that a run goes on from)
+train.pt     (optimizer, position, averaged weights if there are any; only in checkpoints that a run goes on from)
 """
 
 import os
@@ -121,6 +121,19 @@ def save_checkpoint(
                 torch.save(state, file)
 
 
+def _read_facts(file: Path) -> dict[str, Any]:
+    """What bertwright.json says; nothing where `transformers` wrote the checkpoint."""
+    facts = read_json(file) if file.exists() else {}
+    if facts.get("format", FORMAT) != FORMAT:
+        raise UserError(
+            f"its format is {facts['format']}",
+            file=file,
+            expected=f"format {FORMAT}, which this version reads",
+            advice="use the version of bertwright that wrote it",
+        )
+    return facts
+
+
 @contextmanager
 def _system_errors() -> Iterator[None]:
     """Raise what the system said, such as "no space left", where the library that writes hides it in its own error."""
@@ -166,7 +179,6 @@ def load_checkpoint(folder: str | Path, *, weights: bool = True) -> Checkpoint:
             file=folder,
         )
     labels = values.get("id2label")
-    facts_file = folder / "bertwright.json"
     return Checkpoint(
         folder=folder,
         family=family,
@@ -174,7 +186,7 @@ def load_checkpoint(folder: str | Path, *, weights: bool = True) -> Checkpoint:
         weights=renamed,
         unknown=unknown,
         tokenizer=tokenizer,
-        facts=read_json(facts_file) if facts_file.exists() else {},
+        facts=_read_facts(folder / "bertwright.json"),
         labels=[labels[str(number)] for number in range(len(labels))] if labels else None,
     )
 

@@ -37,7 +37,12 @@ def _download(name: str) -> Path:
     """The folder of a model of the hub, as huggingface_hub keeps it."""
     try:
         from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+        from huggingface_hub.errors import (
+            HfHubHTTPError,
+            HFValidationError,
+            LocalEntryNotFoundError,
+            RepositoryNotFoundError,
+        )
     except ImportError:
         raise UserError(
             f"there is no folder {name}, and models of the hub cannot be downloaded here",
@@ -49,7 +54,7 @@ def _download(name: str) -> Path:
         if not any(folder.glob("*.safetensors")):
             folder = Path(snapshot_download(name, allow_patterns=[*FILES, PICKLED]))
         return folder
-    except (RepositoryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+    except (RepositoryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError, HFValidationError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(
             f"there is no folder {name}, and no such model came from the hub ({reason})",

@@ -76,6 +76,13 @@ def export(
     tune_memory()
     use_threads(0)
     predictor = Predictor.load(run)
+    if isinstance(predictor.model, OnnxModel):
+        raise UserError(
+            "this is an export already",
+            file=run,
+            expected="a fine-tuned run or its checkpoint",
+            advice="export the run that it came from",
+        )
     folder, target = checkpoint_folder(run), Path(target)
     refuse_other_folder(target, MODEL, "export")
     with atomic_folder(target) as aside:

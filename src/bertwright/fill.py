@@ -56,8 +56,7 @@ def fill(model: str | Path, texts: list[str], top: int = 5) -> list[dict[str, An
 
 def _with_masks(checkpoint: Checkpoint, text: str) -> np.ndarray:
     """Token ids of a text in which [MASK] stands for the mask token."""
-    parts = text.split(MASK)
-    if len(parts) == 1:
+    if MASK not in text:
         raise UserError(
             f"{text!r} has no {MASK}", expected=f"a text with {MASK} in it", advice=f"write for example 台{MASK}大學"
         )
@@ -69,10 +68,7 @@ def _with_masks(checkpoint: Checkpoint, text: str) -> np.ndarray:
             expected="a model of single letters, or of runs that do not overlap",
             advice="ask one that was pre-trained with tokenizer.kmer = 1, or with stride = kmer",
         )
-    pieces = [tokenizer.encode(parts[0])]
-    for part in parts[1:]:
-        pieces += [np.array([tokenizer.mask_id]), tokenizer.encode(part)]
-    ids = np.concatenate(pieces)
+    ids = tokenizer.encode(text.replace(MASK, tokenizer.tokens([tokenizer.mask_id])[0]))
     if len(ids) + 2 > checkpoint.config.max_length:
         raise UserError(
             f"the text has {len(ids)} tokens",

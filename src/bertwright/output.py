@@ -68,7 +68,7 @@ def answers_in(target: str, task: Task) -> Iterator[Write]:
         elif path.suffix == ".jsonl":
             yield lambda example, answer: _write_object(file, {**example.columns, **task.told(example, answer)})
         else:
-            write = _table_writer(file, path)
+            write = table_writer(file, path)
             yield lambda example, answer: write({**example.columns, **_flat(task.told(example, answer), path)})
 
 
@@ -96,7 +96,7 @@ def _write_object(file: _Text, row: dict[str, Any]) -> None:
     file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
-def _table_writer(file: _Text, path: Path) -> Callable[[dict[str, Any]], None]:
+def table_writer(file: _Text, path: Path) -> Callable[[dict[str, Any]], None]:
     """A function that writes one row of a table; the first row gives the columns."""
     write_line = _write_csv if path.suffix == ".csv" else _write_tsv
     columns: list[str] = []

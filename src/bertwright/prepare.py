@@ -72,7 +72,7 @@ def prepare(recipe: PretrainRecipe, progress: Progress | None = None) -> dict[st
         lengths: Counter[int] = Counter()  # tokens -> records with so many
         other_letters = 0
         for record, encoded in _encoded(read(corpus, counts), tokenizer, corpus):
-            other_letters += _other_letters(record, tokenizer, recipe.tokenizer.other_letters)
+            other_letters += _other_letters(record, tokenizer, recipe.tokenizer.other_letters, corpus)
             lengths[_add(writer, record, encoded, corpus)] += 1
             del record, encoded  # before the next one is read: they may be huge
             report.tell(counts.characters)
@@ -110,13 +110,14 @@ def prepare(recipe: PretrainRecipe, progress: Progress | None = None) -> dict[st
     return result
 
 
-def _other_letters(record: Record, tokenizer: Tokenizer, policy: str) -> int:
+def _other_letters(record: Record, tokenizer: Tokenizer, policy: str, corpus: CorpusSettings) -> int:
     """How many letters of a record are not of the alphabet.
 
     Raises:
         UserError: there are some, and the recipe refuses them.
     """
-    count = sum(map(tokenizer.spelling.others, record.segments))
+    written = record.segments[:1] if corpus.strands == "both" else record.segments  # not the reverse complement, too
+    count = sum(map(tokenizer.spelling.others, written))
     if count and policy == "refuse":
         raise UserError(
             f"the sequence {record.id} has {count:,} letters that are not of the alphabet {tokenizer.spelling.letters}",
@@ -305,6 +306,14 @@ def _add_strands(writer: StoreWriter, record: Record, strands: list[np.ndarray],
     """
     forward, reverse = strands
     by_block = corpus.held_out_by == "block"
+    if by_block and len(forward) != len(reverse):
+        raise UserError(
+            f"{record.id} has {len(forward):,} tokens, and its reverse complement {len(reverse):,}: their "
+            "blocks cannot be held out together",
+            file=record.source,
+            expected="as many, as letters and k-mers have",
+            advice='tokenizer.letters = "dna", or corpus.held_out_by = "record", or strands = "forward"',
+        )
     blocks = [block[0] for block in _blocks([forward])] if by_block else [forward]
     ends = np.cumsum([len(block) for block in blocks])
     mirrored = np.split(reverse, len(reverse) - ends[-2::-1])[::-1]

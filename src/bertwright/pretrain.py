@@ -99,7 +99,7 @@ def _pretrain(
     with processes.leader_first():
         if resume or not processes.leads:  # the others find in the folder what the first one has chosen
             recipe = load_recipe(PretrainRecipe, run.recipe)
-        data = _Data(recipe, _stores(recipe, preparing))
+        data = _Data(recipe, _stores(recipe, preparing), processes.size)
         begins_anew = processes.leads and latest_checkpoint(run) is None
         start = (
             load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)))
@@ -185,10 +185,11 @@ def _result(recipe: PretrainRecipe, model: PretrainingModel, entropy: float, pos
 
 
 class _Data:
-    """The global batches of a recipe, and its fixed evaluation."""
+    """The global batches of a recipe, with a row for each process at least, and its fixed evaluation."""
 
-    def __init__(self, recipe: PretrainRecipe, stores: list[tuple[Store, float]]) -> None:
+    def __init__(self, recipe: PretrainRecipe, stores: list[tuple[Store, float]], processes: int) -> None:
         self.recipe = recipe
+        self.processes = processes
         self.stores = [store for store, _ in stores]
         self.tokenizer = self.stores[0].tokenizer()
         self.special = SpecialTokens.of(self.tokenizer)
@@ -201,20 +202,27 @@ class _Data:
         self.batches_per_epoch = max(1, self.training.round // self.samples_per_batch)
         # Read before training: what is damaged must not come up at the end of it.
         self.unigram_entropy = _unigram_entropy(self.training, self.tokenizer)
+        if not (self._rows(self.held_out, np.arange(min(100, self.held_out.round)), EVALUATION_SEED).labels >= 0).any():
+            raise UserError(
+                "the held-out records are so short that none of their tokens is masked",
+                file=self.stores[0].folder,
+                expected="held-out text to measure the loss on",
+                advice="more text, or a larger corpus.held_out; remove the store, and prepare it again",
+            )
         self._pool: tuple[int, Rows] | None = None
-        self._pages = {store.folder.name: store.page() for store in self.stores}
+        self._pages = [(store.folder.name, store.page()) for store in self.stores]
         if recipe.objective.pair != "none":
             _require_pairs(self._rows(self.training, np.arange(min(1000, self.training.round)), recipe.train.seed))
 
     def save_pages(self, run: Run) -> None:
         """Keep what doctor said of the stores with the run."""
-        for name, page in self._pages.items():
-            if page is not None:
-                run.save_result("data" if len(self._pages) == 1 else f"data-{name}", page)
+        for number, (name, page) in enumerate(self._pages, start=1):
+            if page is not None:  # folders of two stores may have the same name
+                run.save_result("data" if len(self._pages) == 1 else f"data-{number}-{name}", page)
 
     def warnings(self) -> list[str]:
         """What doctor warned of when the stores were prepared, such as duplicates."""
-        pages = [page for page in self._pages.values() if page is not None]
+        pages = [page for _, page in self._pages if page is not None]
         return [each["text"] for page in pages for each in page["warnings"] if each["level"] == "warning"]
 
     def rows(self, number: int) -> Rows:
@@ -224,7 +232,9 @@ class _Data:
             size = POOLED_BATCHES * self.samples_per_batch
             draws = np.arange(pool * size, (pool + 1) * size)
             self._pool = pool, self._rows(self.training, draws, self.recipe.train.seed)
-        return self._pool[1].part(place, POOLED_BATCHES)
+        rows = self._pool[1]
+        batches = max(1, min(POOLED_BATCHES, len(rows.input_ids) // self.processes))  # of small ones there may be fewer
+        return rows.part(place % batches, batches)
 
     def _rows(self, side: Mixture, draws: np.ndarray, seed: int) -> Rows:
         length, objective = self.recipe.train.length, self.recipe.objective

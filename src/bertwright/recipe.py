@@ -23,16 +23,15 @@ def load_recipe(kind: type[Recipe], path: str | Path, overrides: list[str] | Non
 
     Args:
         kind: PretrainRecipe, FinetuneRecipe or CompeteRecipe.
-        path: the TOML file, or the folder of a run: the recipe that it was given.
+        path: the TOML file, or the folder of a run: the recipe that it was given, for this folder.
         overrides: strings `section.key=value`; the value is parsed as TOML, else taken as a string; a list is
             replaced, not merged.
 
     Raises:
         UserError: the file is missing or no TOML, a key is unknown, a value does not fit.
     """
-    path = Path(path)
-    if path.is_dir():
-        path = path / "recipe.toml"
+    folder = Path(path) if Path(path).is_dir() else None
+    path = folder / "recipe.toml" if folder is not None else Path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
@@ -47,6 +46,8 @@ def load_recipe(kind: type[Recipe], path: str | Path, overrides: list[str] | Non
             expected='lines such as [section] and key = "value", in UTF-8',
             advice="mend it; text stands between quotes",
         ) from None
+    if folder is not None:
+        values["run"] = str(folder)  # it may have been moved or copied since
     for override in overrides or []:
         _apply(values, override)
     return parse(kind, values, file=path)

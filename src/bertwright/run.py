@@ -307,22 +307,30 @@ class Run:
         """All records of the log; a last line that a crash tore is left out."""
         return read_log(self.log)
 
-    def rewind(self, step: int) -> None:
+    def rewind(self, step: int) -> list[dict[str, Any]]:
         """Cut the log back to the given step, as the steps after it are about to be taken again.
 
         It is read from its end, so that a long run is gone on with as quickly as a short one.
+
+        Returns:
+            The records that were cut off, the last one first.
         """
+        cut: list[dict[str, Any]] = []
         if not self.log.exists():
-            return
+            return cut
         with self.log.open("r+b") as file:
             end = file.seek(0, os.SEEK_END)
             while end > 0:
                 start = _line_start(file, end)
                 file.seek(start)
-                if _is_record_until(file.read(end - start), step):
+                record = _record(file.read(end - start))
+                if record is not None and record["step"] <= step:
                     break
+                if record is not None:
+                    cut.append(record)
                 end = start
             file.truncate(end)
+        return cut
 
 
 def _line_start(file: BinaryIO, end: int) -> int:
@@ -338,12 +346,12 @@ def _line_start(file: BinaryIO, end: int) -> int:
     return 0
 
 
-def _is_record_until(line: bytes, step: int) -> bool:
-    """Whether a line of the log is whole, and its step not after the given one."""
+def _record(line: bytes) -> dict[str, Any] | None:
+    """The record in a line of the log; None where a crash tore it."""
     try:
-        return line.endswith(b"\n") and json.loads(line)["step"] <= step
+        return json.loads(line) if line.endswith(b"\n") else None
     except ValueError:
-        return False
+        return None
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:

@@ -64,7 +64,7 @@ def split(
     def keys(number: int) -> Iterator[tuple[str, str]]:
         yield "text", texts[number]
         yield from (("run", run) for run in runs(texts[number], shared))
-        if group_column is not None:
+        if group_column is not None and rows[number].values[group_column].strip():  # no value, no group in common
             yield "group", rows[number].values[group_column]
 
     groups = connected(map(keys, kept))

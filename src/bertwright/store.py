@@ -46,6 +46,9 @@ DOCUMENT = np.dtype(
 """A document: its first token, its first segment, its source and language (places in meta.json), and whether it is held
 out."""
 
+LANGUAGES = np.iinfo(DOCUMENT["language"]).max
+"""The highest number of a language."""
+
 META = "meta.json"
 """The file by which a store is known; it is written last."""
 
@@ -125,12 +128,22 @@ class StoreWriter:
 
         Returns:
             The number of its tokens.
+
+        Raises:
+            UserError: there are too many languages.
         """
         segments = [segment for segment in segments if len(segment)]
         if not segments:
             return 0
         languages, sources = self._languages, self._sources
         codes = sources.setdefault(source, len(sources)), languages.setdefault(language, len(languages))
+        if codes[1] > LANGUAGES:
+            raise UserError(
+                f"the records have more than {LANGUAGES + 1:,} languages; the last one is {language!r}",
+                file=source,
+                expected="a column of languages, of which many records have the same",
+                advice="is corpus.language_column the right one?",
+            )
         self._documents.append((self.num_tokens, self.num_segments, *codes, held_out, 0))
         self._ids.append(record_id.encode())
         self._words += words or []

@@ -120,7 +120,7 @@ def train(
     average = Average(training.model, training.average_decay) if training.average_decay else None
     position = _restore(optimizers, average, run) if resume else Position()
     if processes.leads:
-        run.rewind(position.step)
+        _rewind(training, run, position)
     clock = Clock(settings, training.batches_per_epoch, position.seconds, processes)
     watches = [watch_gradients(), *training.watches]
     track = tensorboard(run.folder / "tensorboard", position.step) if settings.tensorboard and processes.leads else None
@@ -293,14 +293,19 @@ def _evaluate(
     training.model.eval()
     with torch.inference_mode():
         evaluation = processes.of_leader(lambda: training.evaluate(forward))
+    if _is_best(training, position, evaluation, position.step) and processes.leads:
+        training.save(run.best, None)
+    position.evaluation = evaluation
+    return evaluation
+
+
+def _is_best(training: Training, position: Position, evaluation: dict[str, float], step: int) -> bool:
+    """Whether an evaluation is better than all before; it is remembered then."""
     value = evaluation[training.criterion]
     better = position.best is None or (value < position.best if training.lower_is_better else value > position.best)
     if better:
-        position.best, position.best_step = value, position.step
-        if processes.leads:
-            training.save(run.best, None)
-    position.evaluation = evaluation
-    return evaluation
+        position.best, position.best_step = value, step
+    return better
 
 
 # ---------------------------------------------------------------------------------------------- checkpoints
@@ -361,6 +366,13 @@ def _restore(optimizers: Optimizers, average: Average | None, run: Run) -> Posit
     if average is not None:
         average.load_state_dict(state["average"])
     return Position(**state["position"])
+
+
+def _rewind(training: Training, run: Run, position: Position) -> None:
+    """Cut the log back to the position; best/ may be of an evaluation after it, which counts."""
+    for record in run.rewind(position.step):
+        if "evaluation" in record:
+            _is_best(training, position, record["evaluation"], record["step"])
 
 
 def _due(settings: TrainSettings, step: int) -> bool:

@@ -140,6 +140,16 @@ def without_seconds(value: Any) -> str:
     return json.dumps(rows)
 
 
+def test_a_cell_that_was_removed_is_measured_again(trained: Path, tmp_path: Path) -> None:
+    """Its model's weights went when it was written."""
+    compete(recipe(trained, tmp_path / "run"))
+    path = next((tmp_path / "run" / "cells").glob("*one*"))
+    before = path.read_text(encoding="utf-8")
+    path.unlink()
+    compete(recipe(trained, tmp_path / "run"))
+    assert {**json.loads(path.read_text(encoding="utf-8")), "seconds": 0} == {**json.loads(before), "seconds": 0}
+
+
 def test_a_planted_leak_is_caught(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bug gives the model one of the examples it answers: what it was given is written down, and compared."""
     honest = cells.sides_of

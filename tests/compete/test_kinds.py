@@ -21,7 +21,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "several-classes": {"task": "classify", "data": {"label_kind": "classes", "metric": "macro_f1"}},
     "number": {"task": "classify", "data": {"label_kind": "number"}},
     "pair": {"task": "pair"},
-    "tag": {"task": "tag"},
+    "tag": {"task": "tag", "tricks": {"label_smoothing": 0.1, "class_weights": "balanced"}},
     "qa": {"task": "qa"},
 }
 METRICS = {
@@ -84,7 +84,7 @@ def test_a_competition(trained: Path, tmp_path: Path, kind: str) -> None:
         "task": asked["task"],
         "data": {**files, **asked.get("data", {})},
         "folds": {"number": 2},
-        "members": {"one": member, "other": {**member, "tricks": {"average_decay": 0.5}}},
+        "members": {"one": member, "other": {**member, "tricks": {"average_decay": 0.5, **asked.get("tricks", {})}}},
     }
     recipe = parse(CompeteRecipe, values)
     result = compete(recipe)

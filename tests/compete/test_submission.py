@@ -35,7 +35,7 @@ def submitted(folder: Path, sample: str | None, **given: Any) -> tuple[list[str]
         file = folder / "sample.csv"
         file.write_text(sample, encoding="utf-8")
     of_task, of_test = given.get("task", task()), given.get("examples", examples(["a", "b", "c"]))
-    form, odd = form_of(file, of_task, of_test, "id")
+    form, odd = form_of(file, of_task, of_test, "id", given.get("metric", "accuracy"))
     write_submission(folder / "submission.csv", form, of_task, of_test, given.get("answers", ANSWERS))
     return (folder / "submission.csv").read_text(encoding="utf-8").splitlines(), odd
 
@@ -64,7 +64,7 @@ def test_a_probability_in_a_column_of_its_class(tmp_path: Path) -> None:
 def test_a_sample_with_tabs(tmp_path: Path) -> None:
     (tmp_path / "sample.tsv").write_text("id\ttarget\nb\tno\na\tno\nc\tno\n", encoding="utf-8")
     of_test = examples(["a", "b", "c"])
-    form, _ = form_of(tmp_path / "sample.tsv", task(), of_test, "id")
+    form, _ = form_of(tmp_path / "sample.tsv", task(), of_test, "id", "accuracy")
     write_submission(tmp_path / "submission.tsv", form, task(), of_test, ANSWERS)
     assert (tmp_path / "submission.tsv").read_text(encoding="utf-8") == "id\ttarget\nb\tyes\na\tno\nc\tyes\n"
 
@@ -80,7 +80,7 @@ def test_ids_of_sentences(tmp_path: Path) -> None:
         ]
         (tmp_path / "test.conllu").write_text("".join(lines), encoding="utf-8")
         form, odd = form_of(
-            tmp_path / "sample.csv", tags, read_all(tags, tmp_path / "test.conllu", labelled=False), "id"
+            tmp_path / "sample.csv", tags, read_all(tags, tmp_path / "test.conllu", labelled=False), "id", "accuracy"
         )
         assert form.places == places
         assert odd == told or len(odd) == told
@@ -89,6 +89,24 @@ def test_ids_of_sentences(tmp_path: Path) -> None:
 def test_labels_that_look_like_numbers_are_labels(tmp_path: Path) -> None:
     lines, _ = submitted(tmp_path, "id,target\na,0\nb,0\nc,1\n", task=task(["0", "1"]))
     assert lines == ["id,target", "a,0", "b,1", "c,1"]
+
+
+def test_a_metric_of_probabilities_wants_no_labels(tmp_path: Path) -> None:
+    sample = "id,target\na,0\nb,0\nc,0\n"
+    lines, _ = submitted(tmp_path, sample, task=task(["0", "1"]), metric="roc_auc")
+    assert lines == ["id,target", "a,0.100000", "b,0.800000", "c,0.600000"]
+    lines, _ = submitted(tmp_path, None, task=task(["0", "1"]), metric="log_loss")
+    assert lines[1:] == ["a,0.100000", "b,0.800000", "c,0.600000"]
+    lines, _ = submitted(tmp_path, "id,target\na,no\nb,no\nc,no\n", metric="roc_auc")
+    assert lines[1:] == ["a,no", "b,yes", "c,yes"]
+
+
+def test_quotes_in_a_table_with_tabs_stay_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / "sample.tsv").write_text('id\ttarget\nthe "a"\tno\nb\tno\n', encoding="utf-8")
+    of_test = examples(['the "a"', "b"])
+    form, _ = form_of(tmp_path / "sample.tsv", task(), of_test, "id", "accuracy")
+    write_submission(tmp_path / "submission.tsv", form, task(), of_test, ANSWERS[:2])
+    assert (tmp_path / "submission.tsv").read_text(encoding="utf-8") == 'id\ttarget\nthe "a"\tno\nb\tyes\n'
 
 
 def test_a_column_for_each_class(tmp_path: Path) -> None:

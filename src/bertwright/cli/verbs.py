@@ -1,6 +1,5 @@
 """The commands that train and use models."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -34,9 +33,13 @@ def demo(
 ) -> None:
     """The main job end to end, on real reviews, in minutes, with a report."""
     from bertwright.demo import demo as run_demo
+    from bertwright.errors import Interrupted
 
-    with stages() as (say, progress):
-        result = run_demo(folder, minutes=minutes, seed=seed, say=say, progress=progress)
+    try:
+        with stages() as (say, progress):
+            result = run_demo(folder, minutes=minutes, seed=seed, say=say, progress=progress)
+    except Interrupted:
+        raise Interrupted(f"stopped; the demo begins anew once {folder} is removed, or with another --run") from None
     say(
         f"accuracy on {result['examples']['test']:,} held-out reviews, learnt from {result['examples']['train']}:\n"
         f"  pre-trained  {result['pretrained']['accuracy']:.3f}\n"
@@ -274,8 +277,12 @@ def answer(
 ) -> None:
     """Answer one question, and tell where the answer could begin and end; the report draws it."""
     from bertwright.answer import answer as run_answer
+    from bertwright.corpus.files import STANDARD_INPUT, open_text
 
-    result = run_answer(run, question, sys.stdin.read() if passage == "-" else passage)
+    if passage == "-":
+        with open_text(STANDARD_INPUT) as lines:
+            passage = lines.read()
+    result = run_answer(run, question, passage)
     say(f"{question}  {result['answer'] or 'no answer in the passage'}  score {result['score']:.3f}")
     for name in ("begin", "end"):
         shares = result[f"{name}_probabilities"]

@@ -51,7 +51,8 @@ def compete(
     with Run(folder).claimed():
         entries, notices = read_entries(recipe)
         sample = expand(recipe.data.sample) if recipe.data.sample is not None else None
-        form, odd = form_of(sample, entries.task, entries.test, recipe.data.id_column)
+        metric = recipe.data.metric or entries.task.metric_names[0]
+        form, odd = form_of(sample, entries.task, entries.test, recipe.data.id_column, metric)
         held_back = read_held_back(recipe, entries)
         divisions = {}
         for seed in recipe.folds.seeds:

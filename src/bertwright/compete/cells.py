@@ -23,7 +23,7 @@ from bertwright.errors import UserError
 from bertwright.finetune import Given, finetune
 from bertwright.predict import Predictor
 from bertwright.recipe import parse
-from bertwright.run import read_json, write_json
+from bertwright.run import read_json, remove_folder, write_json
 from bertwright.tasks.task import Example, Task
 from bertwright.train import Progress
 
@@ -215,8 +215,11 @@ def recipe_of(recipe: CompeteRecipe, member: MemberSettings, run: Path, seed: in
 def _finetune(settings: FinetuneRecipe, given: Given, progress: Progress | None) -> float:
     """Train, or go on; returns the seconds that it took."""
     run = Path(settings.run)
-    if (run / "results" / "finetune.json").exists():
-        return float(read_json(run / "results" / "finetune.json")["seconds"])
+    finished = run / "results" / "finetune.json"
+    if finished.exists() and (run / "best").is_dir():
+        return float(read_json(finished)["seconds"])
+    if finished.exists():  # its weights went when its cell was written, and that is gone
+        remove_folder(run)
     goes_on = (run / "recipe.toml").exists()
     return float(finetune(settings, resume=goes_on, progress=progress, given=given)["seconds"])
 

@@ -67,7 +67,8 @@ def check_members(recipe: CompeteRecipe, entries: Entries) -> None:
     """
     for name, member in recipe.members.items():
         settings = recipe_of(recipe, member, Path(recipe.run, "models", name), recipe.folds.seeds[0])
-        TASKS[recipe.task](recipe.data.reading, entries.task.labels).use(settings.tricks, entries.train)
+        task = TASKS[recipe.task](recipe.data.reading, entries.task.labels, entries.task.learnt)
+        task.use(settings.tricks, entries.train)
         load_checkpoint(checkpoint_folder(expand(member.start.checkpoint)), weights=False)
         if member.search:
             import_optuna()

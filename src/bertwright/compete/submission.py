@@ -1,7 +1,6 @@
 """The submission: exactly the columns and the order of the sample file, with our answers in it."""
 
 import codecs
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,8 @@ from typing import Any
 
 from bertwright.corpus import Row, read_rows
 from bertwright.errors import UserError
+from bertwright.metrics import OF_PROBABILITIES
+from bertwright.output import table_writer
 from bertwright.run import atomic_file
 from bertwright.tasks import QuestionAnswering, Tag
 from bertwright.tasks.task import Example, Task
@@ -31,7 +32,9 @@ class Form:
     column with the name of its class."""
 
 
-def form_of(sample: Path | None, task: Task, examples: Sequence[Example], id_column: str) -> tuple[Form, list[str]]:
+def form_of(
+    sample: Path | None, task: Task, examples: Sequence[Example], id_column: str, metric: str
+) -> tuple[Form, list[str]]:
     """The form of a submission, and what is odd about the sample.
 
     Args:
@@ -39,6 +42,7 @@ def form_of(sample: Path | None, task: Task, examples: Sequence[Example], id_col
         task: tells the labels.
         examples: of the test file.
         id_column: of the sample and the test file.
+        metric: of the competition; some are of probabilities.
 
     Raises:
         UserError: the sample has no column of ids, other ids than the test file, or columns that cannot be filled.
@@ -48,7 +52,8 @@ def form_of(sample: Path | None, task: Task, examples: Sequence[Example], id_col
         ids = [example.id for example in examples]
         odd = [f"the test file has no column {id_column!r}: the submission names its examples by their lines"]
         numbered = any(_is_numbered(example, id_column) for example in examples)
-        form = Form([id_column, answer], id_column, ids, list(range(len(ids))), "answer")
+        fill = "probability" if metric in OF_PROBABILITIES and len(task.labels) == 2 else "answer"
+        form = Form([id_column, answer], id_column, ids, list(range(len(ids))), fill)
         return form, odd if numbered else []
     rows = list(read_rows(sample, []))
     columns = list(rows[0].values)
@@ -60,7 +65,7 @@ def form_of(sample: Path | None, task: Task, examples: Sequence[Example], id_col
             expected=f"a column of ids among {', '.join(map(repr, columns[:COLUMNS_SHOWN]))}",
             advice="set data.id_column to the one that holds them",
         )
-    fill = _fill_of(sample, task, columns, id_column, rows)
+    fill = _fill_of(sample, task, columns, id_column, rows, metric)
     ids = [row.values[id_column] for row in rows]
     if len(set(ids)) < len(ids):
         twice = next(row for place, row in enumerate(rows) if row.values[id_column] in ids[:place])
@@ -92,17 +97,15 @@ def form_of(sample: Path | None, task: Task, examples: Sequence[Example], id_col
 
 def write_submission(path: Path, form: Form, task: Task, examples: Sequence[Example], answers: Sequence[Any]) -> None:
     """Write answers to test examples in a form, as .csv or .tsv."""
-    delimiter = "\t" if path.suffix == ".tsv" else ","
     with atomic_file(path) as raw:
-        table = csv.writer(codecs.getwriter("utf-8")(raw), delimiter=delimiter, lineterminator="\n")
-        table.writerow(form.columns)
+        write = table_writer(codecs.getwriter("utf-8")(raw), path)
         for identity, place in zip(form.ids, form.places, strict=True):
             example, answer = examples[place], answers[place]
-            table.writerow(
-                [
-                    identity if name == form.id_column else _value(task, example, answer, name, form.fill)
+            write(
+                {
+                    name: identity if name == form.id_column else _value(task, example, answer, name, form.fill)
                     for name in form.columns
-                ]
+                }
             )
 
 
@@ -125,8 +128,8 @@ def _by_order(sample: Path, ids: Sequence[str], examples: Sequence[Example], id_
     return list(range(len(ids)))
 
 
-def _fill_of(path: Path, task: Task, columns: Sequence[str], id_column: str, rows: Sequence[Row]) -> str:
-    """What is to stand beside the id, told from what stands there.
+def _fill_of(path: Path, task: Task, columns: Sequence[str], id_column: str, rows: Sequence[Row], metric: str) -> str:
+    """What is to stand beside the id, told from what stands there, and from the metric.
 
     Raises:
         UserError: that is neither one column nor one for each class.
@@ -135,7 +138,8 @@ def _fill_of(path: Path, task: Task, columns: Sequence[str], id_column: str, row
     classes = task.problem == "single_label_classification"
     if len(others) == 1:
         shown = {row.values[others[0]].strip() for row in rows} - {""}
-        if not classes or shown <= set(task.labels) or not all(map(_is_share, shown)):
+        labels = shown <= set(task.labels) and metric not in OF_PROBABILITIES  # 0 and 1 may be either
+        if not classes or labels or not all(map(_is_share, shown)):
             return "answer"
         if others[0] in task.labels:
             return "probabilities"  # of this class

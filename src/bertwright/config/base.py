@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -91,6 +91,9 @@ class ModelConfig(Settings):
         return self.local_attention > 0 and layer % self.global_every != 0
 
 
+Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
+
+
 class OptimizerSettings(Settings):
     """[optimizer]: AdamW on everything, or Muon on the encoder's matrices and AdamW on the rest."""
 
@@ -101,7 +104,7 @@ class OptimizerSettings(Settings):
     """muon: peak learning rate of the matrices."""
     weight_decay: float = Field(default=0.01, ge=0)
     """Decoupled weight decay; biases and normalisation weights have none."""
-    betas: tuple[float, float] = (0.9, 0.999)
+    betas: tuple[Decay, Decay] = (0.9, 0.999)
     epsilon: float = Field(default=1e-6, gt=0)
     clip_norm: float = Field(default=1.0, ge=0)
     """Gradients are scaled down to this global norm; 0 leaves them alone."""

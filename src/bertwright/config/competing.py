@@ -1,12 +1,18 @@
 """The recipe of `compete`."""
 
 import re
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from bertwright.config.base import OptimizerSettings, Settings, TrainSettings
-from bertwright.config.finetuning import ReadingSettings, StartSettings, TricksSettings
+from bertwright.config.base import Settings, TrainSettings
+from bertwright.config.finetuning import (
+    FinetuneOptimizerSettings,
+    ReadingSettings,
+    StartSettings,
+    TaskName,
+    TricksSettings,
+)
 
 
 class CompetitionSettings(ReadingSettings):
@@ -52,7 +58,7 @@ class MemberSettings(Settings):
     """[members.NAME]: one way to train, on every fold."""
 
     start: StartSettings
-    optimizer: OptimizerSettings = OptimizerSettings(learning_rate=5e-5)
+    optimizer: FinetuneOptimizerSettings = FinetuneOptimizerSettings()
     tricks: TricksSettings = TricksSettings()
     adaptation_minutes: float = Field(default=0.0, ge=0)
     """Minutes of pre-training on the texts of both files, without labels, before anything else (Gururangan et al.
@@ -88,7 +94,7 @@ class CompeteRecipe(Settings):
 
     run: str
     """The folder of the competition."""
-    task: Literal["classify", "tag", "pair", "qa"]
+    task: TaskName
     data: CompetitionSettings
     folds: FoldsSettings = FoldsSettings()
     members: dict[str, MemberSettings] = Field(min_length=1)

@@ -95,15 +95,25 @@ class TricksSettings(Settings):
     """The loss is the mean over so many dropouts before the last layer (Inoue 2019); it costs next to nothing."""
 
 
+TaskName = Literal["classify", "tag", "pair", "qa"]
+
+
+class FinetuneOptimizerSettings(OptimizerSettings):
+    """[optimizer] of fine-tuning: slower, so that what was learnt before is kept."""
+
+    learning_rate: float = Field(default=5e-5, gt=0)
+    """Peak learning rate of AdamW."""
+
+
 class FinetuneRecipe(Settings):
     """What `finetune` does."""
 
     run: str
     """The run folder."""
-    task: Literal["classify", "tag", "pair", "qa"]
+    task: TaskName
     data: ExamplesSettings
     start: StartSettings
-    optimizer: OptimizerSettings = OptimizerSettings(learning_rate=5e-5)
+    optimizer: FinetuneOptimizerSettings = FinetuneOptimizerSettings()
     tricks: TricksSettings = TricksSettings()
     train: TrainSettings
 

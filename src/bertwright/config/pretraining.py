@@ -38,7 +38,7 @@ class CorpusSettings(Settings):
     """Unicode normalisation of the text."""
     drop_duplicates: bool = True
     """Drop records whose text was seen before; they are counted."""
-    held_out: float = Field(default=0.01, ge=0.0, lt=1.0)
+    held_out: float = Field(default=0.01, gt=0.0, lt=1.0)
     """Share of the records that is kept out of training, to measure the loss on."""
     held_out_by: Literal["record", "block", "column"] = "record"
     """record: by a hash of the text. block: records are cut into blocks of 10,000 symbols, held out by a hash (few and
@@ -181,7 +181,8 @@ class PretrainRecipe(Settings):
             raise ValueError("a corpus becomes one store: prepare each of mixture.stores by a recipe of its own")
         if self.tokenizer.added_tokens and self.start is None and self.tokenizer.folder is None:
             raise ValueError("tokenizer.added_tokens needs a tokenizer to add to: start.checkpoint or tokenizer.folder")
-        if self.train.length > self.model.max_length:
+        of_checkpoint = self.start is not None and not self.model.vocabulary_size  # its shape is not known yet
+        if self.train.length > self.model.max_length and not of_checkpoint:
             raise ValueError(f"train.length {self.train.length} exceeds model.max_length {self.model.max_length}")
         if self.objective.pair != "none" and self.model.segment_types < 2:
             raise ValueError('a pair objective needs two segment types: model.layout = "bert"')

@@ -1,6 +1,6 @@
 """The uses of an encoder: a class for a sequence or a pair, a label for each word, an answer in a passage.
 
-To add a task: a file with a class, a line in `TASKS`, and the name in `config.FinetuneRecipe.task`.
+To add a task: a file with a class, a line in `TASKS`, and the name in `config.TaskName`.
 """
 
 from bertwright.tasks.classify import Classify, Pair
