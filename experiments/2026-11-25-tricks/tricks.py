@@ -20,6 +20,7 @@ import numpy as np
 from bertwright.config import FinetuneRecipe
 from bertwright.finetune import Given, finetune, read_files
 from bertwright.recipe import load_recipe
+from bertwright.run import write_json
 from bertwright.samples import permute
 from bertwright.tasks import TASKS
 
@@ -77,7 +78,7 @@ def cell(given: argparse.Namespace, name: str, trick: str, seed: int) -> dict[st
             "score": result["test"]["metrics"][result["metric"]],
             "seconds": result["seconds"],
         }
-        path.write_text(json.dumps(found) + "\n", encoding="utf-8")
+        write_json(path, found)
     return json.loads(path.read_text(encoding="utf-8"))
 
 

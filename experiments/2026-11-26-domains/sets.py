@@ -1,4 +1,4 @@
-"""Data sets of other alphabets, split so that nothing leaks: DNA and proteins for `bertwright analyze domains`.
+"""Data sets of other alphabets, split so that nothing leaks: DNA, proteins and music for `bertwright analyze domains`.
 
     python experiments/2026-11-26-domains/sets.py OUT                 all: OUT/NAME/{train,development,test}.csv
     python experiments/2026-11-26-domains/sets.py OUT --sets splice fly
@@ -78,8 +78,9 @@ def main() -> None:
             continue
         folder.mkdir(parents=True, exist_ok=True)
         for side, rows in SETS[name](given.out).items():
-            with (folder / f"{side}.csv").open("w", encoding="utf-8", newline="") as file:
-                csv.writer(file).writerows([("text", "label", "group"), *rows])
+            with atomic_file(folder / f"{side}.csv") as file:
+                table = csv.writer(codecs.getwriter("utf-8")(file), lineterminator="\n")
+                table.writerows([("text", "label", "group"), *rows])
             labels, groups = Counter(label for _, label, _ in rows), len({group for _, _, group in rows})
             told = ", ".join(f"{label} {count}" for label, count in labels.most_common(4)) if len(labels) < 20 else ""
             print(f"{name:>14} {side:>12} {len(rows):>7,} of {groups:,} groups  {told}")

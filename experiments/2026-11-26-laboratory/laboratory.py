@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from bertwright.analyze import alignment, shift
 from bertwright.batches import Batch, Rows
@@ -34,6 +35,7 @@ from bertwright.prepare import prepare
 from bertwright.pretrain import pretrain
 from bertwright.recipe import parse
 from bertwright.report import write_report
+from bertwright.run import write_text
 from bertwright.store import Store
 from bertwright.tokenizer import Tokenizer
 
@@ -62,14 +64,15 @@ def main() -> None:
     given = parser.parse_args()
     folder: Path = given.folder
     folder.mkdir(parents=True, exist_ok=True)
-    languages(folder)
-    apart = "".join(f"-{each}" for each in given.apart)
+    apart = "".join(f"-{each}" for each in sorted(given.apart))
     shape = f"{given.layers}x{given.steps}"
     name = f"{shape}-share{given.share:g}-random{given.random_share:g}{apart}-seed{given.seed}"
     run = folder / name
-    recipe = recipe_of(given, run)
-    if not (given.folder / f"store-{given.share:g}").exists():
-        prepare(recipe)
+    with FileLock(folder / ".lock"):  # another setting may be starting, too
+        languages(folder)
+        recipe = recipe_of(given, run)
+        if not (folder / f"store-{given.share:g}").exists():
+            prepare(recipe)
     keep_apart(given.apart, Store.open(given.folder / f"store-{given.share:g}").tokenizer())
     if not (run / "results" / "pretrain.json").exists():
         pretrain(recipe, resume=(run / "recipe.toml").exists())
@@ -121,9 +124,9 @@ def languages(folder: Path) -> None:
     for letter in "ab":
         for stem, chosen in (("text", [kept[number] for number in order]), ("held", held)):
             lines = [" ".join(f"{letter}{number}" for number in ids) for ids in chosen if 2 <= len(ids) <= LENGTH - 2]
-            (folder / f"{stem}-{letter}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+            write_text(folder / f"{stem}-{letter}.txt", "\n".join(lines) + "\n")
     pairs = [f"a{number}\tb{number}" for number in range(tokenizer.vocabulary_size)]
-    (folder / "dictionary.tsv").write_text("\n".join(pairs) + "\n", encoding="utf-8")
+    write_text(folder / "dictionary.tsv", "\n".join(pairs) + "\n")
 
 
 def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
@@ -133,7 +136,7 @@ def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
         whole = (given.folder / f"text-{letter}.txt").read_text(encoding="utf-8").splitlines()
         part = given.folder / f"text-{letter}-{given.share:g}.txt"
         kept = [*whole[: int(given.share * len(whole))], *([SPARE] if letter == "b" else [])]
-        part.write_text("\n".join(kept) + "\n", encoding="utf-8")
+        write_text(part, "\n".join(kept) + "\n")
         files.append(str(part))
     return parse(
         PretrainRecipe,
@@ -151,7 +154,7 @@ def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
                 "batch_size": 64,
                 "length": LENGTH,
                 "seed": given.seed,
-                "save_at": [given.steps * part // 24 for part in range(1, 25)],
+                "save_at": [given.steps // 24 * part for part in range(1, 25)],
                 "evaluate_every": given.steps // 24,
             },
         },

@@ -31,7 +31,7 @@ from bertwright.config import FinetuneRecipe, PretrainRecipe
 from bertwright.pretrain import pretrain
 from bertwright.recipe import parse
 from bertwright.report import write_report
-from bertwright.run import keep_result
+from bertwright.run import keep_result, write_text
 
 STEPS = 1800
 KEPT = [1, 3, 5, 8, 12, 18, 27, 40, 60, 85, 120, 150, 180, 210, 240, 280, 320, 360, 400, 450]
@@ -106,7 +106,7 @@ def text_of(folder: Path, sentences: Path, tags: Path) -> Path:
         count = sum(map(len, cut_up))
         print(f"{name}: {len(texts):,} records, {count - sum(map(len, rest)):,} of {count:,} lines left out")
         kept += ["\n".join(each) for each in rest if each]
-    text.write_text("\n\n".join(kept) + "\n", encoding="utf-8")
+    write_text(text, "\n\n".join(kept) + "\n")
     return text
 
 
@@ -149,7 +149,7 @@ def task_of(folder: Path) -> FinetuneRecipe:
     if not part.exists():
         lines = (data / "chnsenticorp_train.tsv").read_text(encoding="utf-8").splitlines()
         chosen = np.random.default_rng(1).permutation(len(lines) - 1)[:1200]
-        part.write_text("\n".join([lines[0], *(lines[1 + number] for number in chosen)]) + "\n", encoding="utf-8")
+        write_text(part, "\n".join([lines[0], *(lines[1 + number] for number in chosen)]) + "\n")
     return parse(
         FinetuneRecipe,
         {
@@ -223,7 +223,7 @@ def write_sentences(folder: Path) -> Path:
         different = sorted(set(texts))
         chosen = generator.permutation(len(different))[:EACH]
         rows += [f"{character}\t{sense}\t{different[number]}" for number in chosen]
-    path.write_text("word\tgroup\ttext\n" + "\n".join(rows) + "\n", encoding="utf-8")
+    write_text(path, "word\tgroup\ttext\n" + "\n".join(rows) + "\n")
     return path
 
 
@@ -238,7 +238,7 @@ def write_tags(path: Path) -> Path:
         chosen = [words for words in clauses() if SHORTEST <= sum(len(word) for word, _ in words) <= 2 * LONGEST]
         order = np.random.default_rng(2).permutation(len(chosen))[:3000]
         lines = [line for number in order for line in [*(f"{w}\t{part_of(t)}" for w, t in chosen[number]), ""]]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        write_text(path, "\n".join(lines) + "\n")
     return path
 
 

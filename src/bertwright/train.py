@@ -156,7 +156,7 @@ def train(
                 run.append(record)
                 if track is not None:
                     track(record)
-                if over or stopping or position.step in _kept(settings, position.step) or _due(settings, position.step):
+                if over or stopping or _due(settings, position.step):
                     _save(training, settings, optimizers, average, run, position)
             if progress is not None:
                 share = min(1.0, clock.progress(position.step))
@@ -350,7 +350,7 @@ def _save(
     resumable = sorted(path.parent for path in run.checkpoints.glob("step-*/train.pt"))
     for folder in resumable[: -settings.keep]:
         step = int(folder.name.removeprefix("step-"))
-        if step in _kept(settings, step):
+        if step in kept_steps(settings, step):
             (folder / "train.pt").unlink()
         else:
             remove_folder(folder)
@@ -376,10 +376,11 @@ def _rewind(training: Training, run: Run, position: Position) -> None:
 
 
 def _due(settings: TrainSettings, step: int) -> bool:
-    return settings.save_every > 0 and step % settings.save_every == 0
+    """Whether a checkpoint is saved after this step."""
+    return step in kept_steps(settings, step) or (settings.save_every > 0 and step % settings.save_every == 0)
 
 
-def _kept(settings: TrainSettings, step: int) -> list[int]:
+def kept_steps(settings: TrainSettings, step: int) -> list[int]:
     """The steps up to this one whose weights are kept for good."""
     if settings.save_at != "log":
         return list(settings.save_at)

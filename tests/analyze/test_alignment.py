@@ -112,6 +112,12 @@ def test_the_probe_is_asked_for_tokens_that_it_has_not_seen(trained: Path, paral
     assert not learnt & asked
 
 
+def test_a_language_that_the_tokenizer_does_not_know(trained: Path) -> None:
+    reader = Reader.load(trained / "pretrained")
+    with pytest.raises(UserError, match="the sentences have 4 and 1 kinds of tokens"):
+        chosen(reader, (["房间很好"] * 20, ["ខ្ញុំ"] * 20), (Words([], {}), Words([], {})))
+
+
 def test_random_weights_know_no_translations(trained: Path, parallel: tuple[Path, Path], tmp_path: Path) -> None:
     """Another language without a token at the same place: the same sentences, with every character exchanged."""
     text = parallel[0].read_text(encoding="utf-8")

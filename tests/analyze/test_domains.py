@@ -218,6 +218,7 @@ def test_the_command(recipe: Path, english: Path, tmp_path: Path) -> None:
     assert starts["linear"]["scores"][0] > 0.9
     assert all(len(starts[start]["scores"]) == 2 for start in ("text", "random", "own"))
     assert len(starts["text"]["curves"][0]) == 2
+    assert len(list((run / "cells").glob("*-seed1.json"))) == 4  # of its first seed words and trainings are the text's
     assert starts["words"]["scores"][0] == starts["trainings"]["scores"][0] == starts["text"]["scores"][0]
     for language, told in (("en", "Here the linear model wins"), ("zh", "这里线性模型赢了")):
         page = write_report([run], tmp_path / "page.html", language=language).read_text(encoding="utf-8")

@@ -84,6 +84,13 @@ def test_what_is_judged() -> None:
         "better_score": True,
         "epochs_on_plateau": 3,
     }
+    never = {**random, "loss": [[0.7, 0.69, 0.68, 0.6, 0.5, 0.4]]}
+    assert judged({"pretrained": pretrained, "random": never}, 2, "accuracy")["three_times_earlier"] is True
+    late = {
+        **pretrained,
+        "loss": [[0.4, 0.3, 0.09, 0.05, 0.04, 0.03]],
+    }  # the others may in the seventh
+    assert judged({"pretrained": late, "random": never}, 2, "accuracy")["three_times_earlier"] is False
     other = judged({"pretrained": random, "random": pretrained}, 0, "rmse")
     assert other["epochs_on_plateau"] is None
     assert other["best_score"] == {"pretrained": 0.5, "random": 0.8}

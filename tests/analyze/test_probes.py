@@ -93,6 +93,7 @@ def test_a_probe_reads_what_is_there_and_nothing_else() -> None:
     labels: list[str] = classes.tolist()
     assert probe(vectors[:400], labels[:400], vectors[400:], labels[400:]) > 0.97
     assert probe(vectors[:400, 8:], labels[:400], vectors[400:, 8:], labels[400:]) < 0.45
+    assert probe(vectors[:400], ["a"] * 400, vectors[400:], ["a"] * 150 + ["b"] * 50) == 0.75  # nothing to tell apart
 
 
 def test_a_control_task_gives_each_word_one_label() -> None:

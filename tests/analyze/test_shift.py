@@ -75,12 +75,13 @@ def test_chinese_words_of_a_real_vocabulary(checkpoints: Path, data: Path, tmp_p
     """By themselves they begin with a mark of a space, which is no part of them."""
     del data
     path = tmp_path / "words.tsv"
-    path.write_text("cat\t猫\nHund\tdog\n", encoding="utf-8")
+    path.write_text("cat\t猫\nHund\tdog\nI\t我\n", encoding="utf-8")
     reader = Reader.load(checkpoints / "multilingual-e5-small")
     encode = reader.checkpoint.tokenizer.encode_batch
-    forward, _ = single_tokens(reader, path, [encode(["the cat"]), encode(["一只猫"])])
+    forward, _ = single_tokens(reader, path, [encode(["I see the cat"]), encode(["一只猫"])])
     names = reader.checkpoint.tokenizer.tokens([*forward, *(each for found in forward.values() for each in found)])
-    assert ("▁cat" in names, "猫" in names) == (True, True)
+    assert {"▁cat", "猫", "▁I", "我"} <= set(names)
+    assert "▁我" not in names  # as it begins a text
 
 
 def test_shares_by_hand(head: HeadReader) -> None:

@@ -70,6 +70,13 @@ def test_models_of_ones_own_stand_among_them(trained: Path, tmp_path: Path) -> N
     assert [model["name"] for model in own] == [str(trained / "pretrained"), str(recipe)]
     assert own[1]["parameters"] == 5_384_704
     assert own[1]["operations"] is None  # it runs for minutes
+    adapted = tmp_path / "adapted.toml"
+    adapted.write_text(
+        f'run = "r"\nstore = "s"\n[start]\ncheckpoint = "{(trained / "pretrained").as_posix()}"\n[train]\nsteps = 1\n',
+        encoding="utf-8",
+    )
+    (again,) = (model for model in sizes([str(adapted)], None)["models"] if model["own"])
+    assert again["shape"] == own[0]["shape"]  # of the checkpoint that it begins from
     counts = [model["parameters"] for model in result["models"]]
     assert counts == sorted(counts)
     assert json.loads((tmp_path / "results" / "sizes.json").read_text(encoding="utf-8")) == result

@@ -23,6 +23,7 @@ from bertwright.analyze.linear_probe import probe
 from bertwright.analyze.parallel import SEED, Words, read_dictionary, read_lines, read_parallel, words_in
 from bertwright.analyze.trainings import checkpoints_of
 from bertwright.analyze.vectors import Reader, normalized
+from bertwright.errors import UserError
 from bertwright.model.encoder import initialize
 from bertwright.model.heads import BareModel
 from bertwright.run import Run, keep_result
@@ -121,6 +122,9 @@ def chosen(reader: Reader, texts: tuple[list[str], list[str]], words: tuple[Word
         reader: of a model with the same tokenizer as all that are measured.
         texts: of each language; those of the same number are translations.
         words: of each language.
+
+    Raises:
+        UserError: a language has so few kinds of tokens that none are left for the probe.
     """
     encoded = [[ids for ids, _ in reader.encode(side)] for side in texts]
     tokens = [[(number, place) for number, ids in enumerate(side) for place in range(len(ids))] for side in encoded]
@@ -134,6 +138,14 @@ def chosen(reader: Reader, texts: tuple[list[str], list[str]], words: tuple[Word
         known = [int(side[number][place]) in learnt for number, place in order]
         halves.append([[each for each, own in zip(order, known, strict=True) if own == half] for half in (True, False)])
     size = min(PROBED, *(len(half) for side in halves for half in side))
+    if not size:
+        counts = [len(set(np.concatenate(side).tolist())) for side in encoded]
+        raise UserError(
+            f"the sentences have {counts[0]} and {counts[1]} kinds of tokens: too few to learn the language from some, "
+            "and tell that of others",
+            expected="a model whose tokenizer knows both languages",
+            advice="choose another model, or check the order of the files",
+        )
     first, second = (
         Side(ids, [(number, np.array([place])) for half in of_halves for number, place in half[:size]], of_words)
         for ids, of_halves, of_words in zip(encoded, halves, words, strict=True)

@@ -262,6 +262,8 @@ def _train(
     rate: float | None,
 ) -> dict[str, Any]:
     """A cell: answers to the test examples, and the curve on the development examples."""
+    if start in ("words", "trainings") and seed == first:
+        start = "text"  # of the same words and the same seed
     words = first if start == "trainings" else seed
     section: dict[str, Any] = {"weights": start if start in ("reembedded", "random") else "pretrained"}
     sides, weights = data.sides, encoder.folder

@@ -12,6 +12,7 @@ import numpy as np
 from bertwright.analyze.vectors import Reader, Reading, overlapping
 from bertwright.corpus import read_rows
 from bertwright.errors import UserError
+from bertwright.tasks.tag import BEFORE
 from bertwright.tokenizer import Tokenizer
 
 SHIPPED = Path(__file__).parent / "sentences"
@@ -167,10 +168,14 @@ def usual_pieces(tokenizer: Tokenizer, sentences: Sequence[Sentence]) -> np.ndar
 
 def lone_pieces(tokenizer: Tokenizer, word: str) -> np.ndarray:
     """The ids of the pieces of a word without a sentence, as it would stand within one, [P]."""
-    spaced = tokenizer.kind == "bpe" and _goes_on(word[:1])  # a token of bytes has the space before a word in it
-    text = f" {word}" if spaced else word
+    before = ""
+    if tokenizer.kind == "bpe" and _goes_on(word[:1]):
+        before = " "  # a token of bytes has the space before a word in it
+    elif tokenizer.kind == "unigram" and not _goes_on(word[:1]):
+        before = BEFORE  # it marks begins of texts as it marks spaces, and words of this script have none before them
+    text = before + word
     ((ids, offsets),) = tokenizer.encode_batch_with_offsets([text])
-    return ids[overlapping(offsets, len(text) - len(word), len(text))]
+    return ids[overlapping(offsets, len(before), len(text))]
 
 
 def _require_pieces(sentence: Sentence, offsets: np.ndarray) -> np.ndarray:

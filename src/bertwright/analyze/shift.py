@@ -94,9 +94,7 @@ def shift(
         head.token_languages(sides),
         single_tokens(reader, dictionary, sides) if dictionary is not None else None,
     )
-    means = [
-        np.concatenate(reader.read_ids(side[tested:]), axis=1).mean(axis=1) for side in sides
-    ]  # [1 + layers, D] each
+    means = [mean_vectors(reader, side[tested:]) for side in sides]
     difference = torch.from_numpy(means[1] - means[0])
     one, other = (side[:tested] for side in sides)
     shifted, goal = measured(laboratory, one, other, difference, alphas, target=1)
@@ -122,6 +120,13 @@ def shift(
     pairs = [*((text, None) for text in shown), *zip(texts[0][:SHOWN], texts[1], strict=False)]
     result["examples"] = examples(head, pairs, difference[layer], layer, alphas)
     return keep_result(result, folder)
+
+
+def mean_vectors(reader: Reader, sequences: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean over all tokens at every layer, [1 + layers, D]."""
+    of_each = reader.means(sequences, [[np.arange(len(ids))] for ids in sequences])
+    sizes = np.array([len(ids) for ids in sequences], dtype=np.float32)
+    return np.average(of_each, axis=1, weights=sizes).astype(np.float32)
 
 
 def random_like(vectors: Tensor) -> Tensor:

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from bertwright.checkpoint import load_checkpoint
-from bertwright.config import ModelConfig, PretrainRecipe
+from bertwright.config import ModelConfig, PretrainRecipe, expand
 from bertwright.download import checkpoint_folder
 from bertwright.pretrain import num_parameters
 from bertwright.recipe import load_recipe
 from bertwright.run import keep_result
+from bertwright.store import META, Store
 
 TRAINING_BYTES = 16
 """Of a parameter in training: itself, its gradient and Adam's two moments, in float32."""
@@ -184,8 +185,7 @@ def _operations(parameters: int, tokens: float | None) -> float | None:
 def _own_entry(name: str) -> dict[str, Any]:
     if name.endswith(".toml"):
         recipe = load_recipe(PretrainRecipe, name)
-        rows = recipe.model.vocabulary_size or recipe.tokenizer.vocabulary_size
-        config = recipe.model.model_copy(update={"vocabulary_size": rows})
+        config = _config_of(recipe)
         count, train = num_parameters(config, recipe.objective.pair), recipe.train
         tokens = None if train.steps is None else train.steps * train.batch_size * train.length
     else:
@@ -202,6 +202,16 @@ def _own_entry(name: str) -> dict[str, Any]:
         "operations": _operations(count, tokens),
         **_memory(count),
     }
+
+
+def _config_of(recipe: PretrainRecipe) -> ModelConfig:
+    """The shape that a recipe makes; its tokenizer may have fewer tokens than it may have, which its store tells."""
+    if recipe.start is not None:
+        return load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)), weights=False).config
+    rows = recipe.model.vocabulary_size or recipe.tokenizer.vocabulary_size
+    if recipe.store is not None and (expand(recipe.store) / META).exists():
+        rows = recipe.model.vocabulary_size or Store.open(expand(recipe.store)).tokenizer().vocabulary_size
+    return recipe.model.model_copy(update={"vocabulary_size": rows})
 
 
 def _shape(config: ModelConfig) -> str:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bertwright.config import FinetuneRecipe
+from bertwright.config import FinetuneRecipe, PretrainRecipe
 from bertwright.errors import UserError
 from bertwright.finetune import Given, finetune
-from bertwright.recipe import parse
+from bertwright.recipe import load_recipe, parse
 from bertwright.run import Run, digest, read_json, remove_folder, write_json
-from bertwright.train import Progress
+from bertwright.train import Progress, kept_steps
 
 Found = Callable[[dict[str, Any], Run], dict[str, Any]]
 """What is kept of a training: its result and its run folder, which is removed then, -> what goes into the file."""
@@ -89,15 +89,17 @@ class Trainings:
 
 
 def checkpoints_of(model: str | Path) -> dict[int, Path]:
-    """Step -> folder of every checkpoint that a run of pre-training has kept, in their order.
+    """Step -> folder of every checkpoint that a run of pre-training has kept, and of the last one, in their order.
 
     Raises:
         UserError: it has kept none.
     """
     run = Run(Path(model))
-    found = {
+    every = {
         int(path.parent.name.removeprefix("step-")): path.parent for path in run.checkpoints.glob("step-*/config.json")
     }
+    kept = kept_steps(load_recipe(PretrainRecipe, run.recipe).train, max(every)) if every else []
+    found = {step: place for step, place in every.items() if step in kept or step == max(every)}  # not to go on from
     if not found:
         raise UserError(
             "the run has kept no checkpoints",

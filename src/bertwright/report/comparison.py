@@ -50,7 +50,21 @@ def run_name(source: Source, sources: list[Source], say: Say) -> str:
 
 def metric_name(metric: str, say: Say) -> str:
     """What a metric is called."""
-    names = {"accuracy": say("accuracy"), "macro_f1": say("macro F1"), "f1": "F1", "exact": say("exact match")}
+    names = {
+        "accuracy": say("accuracy"),
+        "macro_f1": say("macro F1"),
+        "micro_f1": say("micro F1"),
+        "f1": "F1",
+        "exact": say("exact match"),
+        "precision": say("precision"),
+        "recall": say("recall"),
+        "matthews": say("Matthews correlation"),
+        "pearson": say("Pearson correlation"),
+        "spearman": say("Spearman correlation"),
+        "rmse": say("root mean squared error"),
+        "log_loss": say("log loss"),
+        "roc_auc": say("area under the ROC curve"),
+    }
     return names.get(metric) or metric.replace("_", " ")
 
 

@@ -4,7 +4,7 @@ import statistics
 from typing import Any
 
 from bertwright.report.blocks import Block, Figure, Heading, Paragraph, Section, Table
-from bertwright.report.charts import BASE, Chart, axis, line, plain, rounded
+from bertwright.report.charts import BASE, Chart, axis, line, rounded
 from bertwright.report.comparison import metric_name
 from bertwright.report.numbers import number
 from bertwright.report.phrases import Say
@@ -65,8 +65,8 @@ def start_curves(curves: dict[str, tuple[list[list[float]], list[list[float]]]],
         "hovermode": "x",
         "xaxis": axis(names["x"], domain=[0.0, 0.46], anchor="y", rangemode="tozero"),
         "xaxis2": axis(names["x"], domain=[0.54, 1.0], anchor="y2", rangemode="tozero"),
-        "yaxis": axis(plain(names["loss"]), rangemode="tozero", hoverformat=".3f"),
-        "yaxis2": axis(plain(names["score"]), anchor="x2", hoverformat=".3f"),
+        "yaxis": axis(names["loss"], rangemode="tozero", hoverformat=".3f"),
+        "yaxis2": axis(names["score"], anchor="x2", hoverformat=".3f"),
     }
     return {"data": data, "layout": layout}
 

@@ -69,6 +69,9 @@ def _objective_name(objective: str, say: Say) -> str:
         "next_sentence": say("next sentence"),
         "sentence_order": say("sentence order"),
         "classes": say("classes"),
+        "labels": say("labels"),
+        "answer": say("answer"),
+        "disagreement": say("disagreement of two dropouts"),
     }
     return names.get(objective, objective.replace("_", " "))
 

@@ -88,7 +88,11 @@ def side_name(side: str, say: Say) -> str:
 
 def _facts(result: dict[str, Any], say: Say) -> list[tuple[str, str]]:
     start = result["start"]
-    weights = {"pretrained": say("pre-trained"), "random": say("random")}
+    weights = {
+        "pretrained": say("pre-trained"),
+        "random": say("random"),
+        "reembedded": say("pre-trained, word embeddings drawn anew"),
+    }
     rows = [
         (say("start"), weights.get(start["weights"], start["weights"])),
         (say("checkpoint"), str(start["checkpoint"])),
