@@ -8,6 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 WORKERS ?= 2
+BENCHMARKS := fasta prepare prepare_scaling pretrain resume
 
 .PHONY: help demo test test-slow lint bench clean
 
@@ -29,8 +30,8 @@ lint: .venv/installed-dev  ## ruff and pyright
 	$(BIN)/ruff format --check
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-bench: .venv/installed-dev  ## speed and memory, one script of benchmarks/ after the other
-	@for script in $(sort $(wildcard benchmarks/*.py)); do \
+bench: .venv/installed-dev  ## speed and memory: the scripts of benchmarks/ that need no model and no text
+	@for script in $(BENCHMARKS:%=benchmarks/%.py); do \
 	  echo "$$script"; $(BIN)/python "$$script" || exit 1; \
 	done
 

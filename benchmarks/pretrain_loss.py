@@ -155,7 +155,7 @@ def held_out(store: Path, checkpoint: Path) -> float:
     assert load_weights(model, loaded) == []
     device = use_machine(recipe.train)
     with torch.inference_mode():
-        return _Data(recipe, [(Store.open(store), 1.0)]).evaluate(model, device)["masked_tokens"]
+        return _Data(recipe, [(Store.open(store), 1.0)], 1).evaluate(model, device)["masked_tokens"]
 
 
 def train_peer(

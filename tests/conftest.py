@@ -4,11 +4,16 @@ import csv
 import itertools
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from helpers import ENDS, SUBJECTS, WORDS
+
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no fault
+hypothesis.settings.load_profile("untimed")
 
 DATA_REQUIRED = "BERTWRIGHT_REQUIRE_DATA"
 """If set, a test marked `data` that is skipped, for whatever reason, counts as failed."""
@@ -30,6 +35,14 @@ def checkpoints(data: Path) -> Path:
     if "BERTWRIGHT_CHECKPOINTS" not in os.environ:
         pytest.skip("BERTWRIGHT_CHECKPOINTS is not set")
     return Path(os.environ["BERTWRIGHT_CHECKPOINTS"])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def float32_in_prediction() -> Iterator[None]:
+    """Answers are compared with those of float32 on every processor; that bfloat16 is near has tests of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bertwright.predict.has_bfloat16", lambda: False)
+        yield
 
 
 @pytest.hookimpl(wrapper=True)

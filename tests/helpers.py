@@ -193,18 +193,23 @@ def refused(answer: Answer, *phrases: str | Path) -> None:
 
 # ---------------------------------------------------------------------------------------------- comparisons
 
-SAME = ("step", "epoch", "loss", "losses", "learning_rate", "gradient_norm", "tokens", "sample_ids")
+SAME = ("step", "epoch", "loss", "losses", "learning_rate", "gradient_norm", "tokens", "sample_ids", "evaluation")
 """What an undisturbed and a resumed run must agree on, in every record of the log."""
 
 
 def same_log(first: Path, second: Path) -> None:
-    one, other = ([{key: r[key] for key in SAME} for r in read_log(folder / "log.jsonl")] for folder in (first, second))
+    one, other = (
+        [{key: r.get(key) for key in SAME} for r in read_log(folder / "log.jsonl")] for folder in (first, second)
+    )
     assert one == other
 
 
 def same_checkpoint(first: Path, second: Path) -> None:
     assert (first / "model.safetensors").read_bytes() == (second / "model.safetensors").read_bytes()
     one, other = read_state(first), read_state(second)
+    unlike = ("seconds", "evaluation_seconds")
+    assert {**one["position"], **dict.fromkeys(unlike)} == {**other["position"], **dict.fromkeys(unlike)}
+    assert str(one.get("average")) == str(other.get("average"))
     for ours, theirs in zip(one["optimizers"], other["optimizers"], strict=True):
         assert ours["param_groups"] == theirs["param_groups"]
         assert ours["state"].keys() == theirs["state"].keys()

@@ -67,6 +67,13 @@ def test_an_override_is_toml_else_a_string(tmp_path: Path) -> None:
     assert (recipe.run, recipe.train.steps, recipe.model.dropout) == ("runs/x", 7, 0.1)
 
 
+def test_a_length_on_the_command_line_takes_the_place_of_the_files(tmp_path: Path) -> None:
+    recipe = load_recipe(PretrainRecipe, written(tmp_path), ["train.minutes=3"])
+    assert (recipe.train.steps, recipe.train.minutes) == (None, 3)
+    with pytest.raises(UserError, match="exactly one of steps, minutes and epochs"):
+        load_recipe(PretrainRecipe, written(tmp_path), ["train.minutes=3", "train.epochs=1"])
+
+
 def test_single_values_win_over_the_preset() -> None:
     config = ModelConfig.model_validate({"preset": "base", "layers": 3})
     assert (config.layers, config.width, config.heads, config.inner_width) == (3, 768, 12, 3072)
@@ -80,7 +87,6 @@ def test_single_values_win_over_the_preset() -> None:
         ("trian.steps=3", "did you mean 'train'?"),
         ("model.widht=3", "did you mean 'width'?"),
         ("corpus.reader=lines", "'corpus.files' is missing"),
-        ("train.minutes=3", "exactly one of steps, minutes and epochs"),
         ("model.width=30", "no multiple of heads"),
         ("train.batch_size=none", "train.batch_size"),
         ('corpus={files=["x"], held_out=0}', "corpus.held_out"),

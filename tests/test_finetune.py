@@ -21,7 +21,7 @@ from bertwright.predict import Predictor, predict
 from bertwright.recipe import parse
 from bertwright.run import read_json, read_log
 from bertwright.tasks import TASKS
-from bertwright.tasks.task import drawn
+from bertwright.tasks.task import Example, drawn
 from helpers import SMALL_FINETUNING, SMALL_TRAINING, call, same_checkpoint, same_log, write_recipe
 
 
@@ -178,6 +178,34 @@ def test_stopped_and_resumed_equals_undisturbed(trained: Path, tmp_path: Path, d
     assert {**whole, "seconds": 0} == {**parts, "seconds": 0}
 
 
+# ---------------------------------------------------------------------------------------------- sides
+
+
+def test_questions_on_one_passage_are_on_one_side() -> None:
+    task = TASKS["qa"](ReadingSettings())
+    asked = [
+        Example(id=f"{p}-{n}", file="", line=1, texts=(f"q{n}", f"passage {p}"), label=(("p", 0),), columns={})
+        for p in range(100)
+        for n in range(4)
+    ]
+    sides, _ = parted(task, ExamplesSettings(train="x", development_share=0.3), {"train": asked})
+    passages = [{each.texts[1] for each in sides[side]} for side in ("train", "development")]
+    assert not passages[0] & passages[1]
+    assert len(passages[1]) > 10
+
+
+def test_what_chooses_the_checkpoint_is_no_test() -> None:
+    task = TASKS["pair"](ReadingSettings())
+
+    def examples(*pairs: str) -> list[Example]:
+        return [Example(id=each, file="", line=1, texts=tuple(each), label="x", columns={}) for each in pairs]
+
+    given = {"train": examples("ab", "cd"), "development": examples("ef", "gh"), "test": examples("fe", "ij", "dc")}
+    sides, overlaps = parted(task, ExamplesSettings(train="x"), given)
+    assert overlaps == {"development": 0, "test": 2}, "either way round"
+    assert [each.id for each in sides["test"]] == ["ij"]
+
+
 # ---------------------------------------------------------------------------------------------- tricks
 
 ALL_TRICKS: dict[str, Any] = {
@@ -193,8 +221,10 @@ ALL_TRICKS: dict[str, Any] = {
 }
 
 
-def test_tricks_together_stop_and_go_on_exactly(trained: Path, tmp_path: Path) -> None:
-    sections = {"start": {"dropout": 0.2}, "train": {"steps": 4, "evaluate_every": 2}, "tricks": ALL_TRICKS}
+@pytest.mark.parametrize("adversarial", ["fgm", "pgd"])
+def test_tricks_together_stop_and_go_on_exactly(trained: Path, tmp_path: Path, adversarial: str) -> None:
+    tricks = {**ALL_TRICKS, "adversarial": adversarial}
+    sections = {"start": {"dropout": 0.2}, "train": {"steps": 4, "evaluate_every": 2}, "tricks": tricks}
     whole = finetune(recipe(trained, tmp_path / "whole", **sections))
 
     def stop_after_one(record: dict[str, Any]) -> None:
@@ -206,6 +236,7 @@ def test_tricks_together_stop_and_go_on_exactly(trained: Path, tmp_path: Path) -
     parts = finetune(recipe(trained, tmp_path / "parts"), resume=True)
     same_log(tmp_path / "whole", tmp_path / "parts")
     assert {**whole, "seconds": 0} == {**parts, "seconds": 0}
+    same_checkpoint(*(tmp_path / name / "checkpoints" / "step-00000004" for name in ("whole", "parts")))
     best, other = (weights(tmp_path / name / "best") for name in ("whole", "parts"))
     assert all(torch.equal(weight, other[name]) for name, weight in best.items())
 
@@ -233,15 +264,39 @@ def test_the_best_checkpoint_is_the_average(trained: Path, tmp_path: Path) -> No
         torch.testing.assert_close(weight, expected, msg=name)
 
 
+@pytest.mark.parametrize(
+    ("tricks", "step"), [({"label_smoothing": 0.3}, 1), ({"focal": 2.0}, 0), ({"layer_decay": 0.5}, 1)]
+)
+def test_a_trick_reaches_training(trained: Path, tmp_path: Path, tricks: dict[str, float], step: int) -> None:
+    logs = []
+    for name, chosen in (("plain", {}), ("tricked", tricks)):
+        finetune(recipe(trained, tmp_path / name, start={"dropout": 0.0}, tricks=chosen))
+        logs.append([record["loss"] for record in read_log(tmp_path / name / "log.jsonl")])
+    assert abs(logs[0][step] - logs[1][step]) > 1e-4
+    if "focal" in tricks:  # (1 - p)² of the loss, where p is a half
+        assert logs[1][0] == pytest.approx(0.25 * np.log(2), abs=0.05)
+
+
+def test_the_lower_metric_may_be_the_better(trained: Path, tmp_path: Path) -> None:
+    sections = {"data": {"metric": "log_loss"}, "train": {"evaluate_every": 1, "steps": 8}}
+    result = finetune(recipe(trained, tmp_path / "run", **sections, optimizer={"learning_rate": 0.1}))
+    told = {r["step"]: r["evaluation"]["log_loss"] for r in read_log(tmp_path / "run" / "log.jsonl")}
+    assert result["best_step"] == min(told, key=lambda each: told[each])
+    assert len(set(told.values())) > 1
+
+
 def test_two_passes_disagree_by_their_dropout_alone(trained: Path, tmp_path: Path) -> None:
     finetune(recipe(trained, tmp_path / "run", start={"dropout": 0.2}, tricks={"r_drop": 2.0}))
     record = read_log(tmp_path / "run" / "log.jsonl")[0]
     assert record["losses"]["disagreement"] > 0
+    assert record["losses"]["classes"] == pytest.approx(np.log(2), abs=0.1), "the mean of both passes"
     assert record["loss"] == pytest.approx(record["losses"]["classes"] + 2 * record["losses"]["disagreement"])
 
 
 def test_several_dropouts_are_averaged_in_training_only(trained: Path, tmp_path: Path) -> None:
     finetune(recipe(trained, tmp_path / "run", start={"dropout": 0.2}, tricks={"dropout_samples": 4}))
+    first = read_log(tmp_path / "run" / "log.jsonl")[0]
+    assert first["losses"]["classes"] == pytest.approx(np.log(2), abs=0.1), "the mean of four, not their sum"
     (answer,) = Predictor.load(tmp_path / "run").predict(["房间很好"])
     assert answer["label"] in ("negative", "positive")
 

@@ -228,7 +228,7 @@ ENGLISH = st.lists(
 
 
 @given(st.lists(st.tuples(st.lists(ENGLISH, max_size=3), ENGLISH), min_size=1, max_size=6))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_answers_are_scored_as_by_squad(questions: list[tuple[list[str], str]]) -> None:
     truth, predicted = [answers for answers, _ in questions], [answer for _, answer in questions]
     theirs = np.mean([their_scores(*question) for question in questions], axis=0)
@@ -309,7 +309,7 @@ CHINESE = st.lists(
 
 
 @given(CHINESE, CHINESE)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_chinese_answers_are_scored_as_by_cmrc(truth: str, predicted: str) -> None:
     assert chinese_units(truth) == their_units(truth)
     assert chinese_f1(truth, predicted) == pytest.approx(their_chinese_f1(truth, predicted))

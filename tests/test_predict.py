@@ -272,6 +272,17 @@ def test_evaluate_of_a_checkpoint_writes_nothing(trained: Path) -> None:
     assert not list((trained / "finetuned" / "results").glob("evaluate*")), "a checkpoint folder holds no results"
 
 
+def test_bfloat16_is_near(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shares = []
+    for name, has in (("exact", False), ("near", True)):
+        monkeypatch.setattr("bertwright.predict.has_bfloat16", lambda has=has: has)
+        predict(trained / "finetuned", str(trained / "test.csv"), str(tmp_path / f"{name}.csv"))
+        with (tmp_path / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+            shares.append([float(row["probability"]) for row in csv.DictReader(file)])
+    assert shares[1] == pytest.approx(shares[0], abs=0.02)
+    assert shares[1] != shares[0]
+
+
 # ---------------------------------------------------------------------------------------------- fill
 
 

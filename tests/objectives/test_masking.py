@@ -1,6 +1,10 @@
 """Masking statistics, and what must never be masked."""
 
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
+import pytest
 
 from bertwright.batches import IGNORED, Rows, SpecialTokens, pack
 from bertwright.config import ObjectiveSettings
@@ -56,20 +60,22 @@ def test_the_rates_can_be_set() -> None:
     assert (masked.input_ids[chosen] == given.input_ids[chosen]).mean() < 0.001
 
 
-def test_masks_are_a_function_of_seed_and_draw_alone() -> None:
+@pytest.mark.parametrize(("unit", "overlap"), [("token", 0), ("token", 2), ("span", 0), ("span", 2), ("word", 0)])
+def test_masks_are_a_function_of_seed_and_draw_alone(unit: Any, overlap: int) -> None:
     tokens = np.arange(5, 65)
-    settings = ObjectiveSettings(masking_rate=0.5)
+    settings = ObjectiveSettings(masking_rate=0.5, unit=unit)
+    special = replace(SPECIAL, overlap=overlap)
 
-    def labels(samples: list[int], seed: int = 1, length: int = 64) -> dict[int, list[int]]:
-        packed = pack([(tokens,) for _ in samples], SPECIAL, length=length, sample_ids=np.array(samples))
-        masked = mask_tokens(packed, settings, SPECIAL, seed=seed)
-        flat = masked.labels.ravel()
+    def labels(samples: list[int], seed: int = 1, length: int = 64) -> dict[int, list[list[int]]]:
+        packed = pack([(tokens,) for _ in samples], special, length=length, sample_ids=np.array(samples))
+        masked = mask_tokens(packed, settings, special, seed=seed)
+        flat = np.stack([masked.labels.ravel(), masked.input_ids.ravel()])
         return {
-            int(sample): flat[start : start + 62].tolist()
+            int(sample): flat[:, start : start + 62].tolist()
             for sample, start in zip(masked.sample_ids, masked.sequence_starts, strict=True)
         }
 
-    together, alone = labels([3, 9, 4]), labels([9], length=128)
+    together, alone = labels([3, 9, 4], length=192), labels([9], length=128)
     assert together[9] == alone[9], "neither the company nor the row's length changes a sample's masks"
     assert together[3] != together[4]
     assert labels([9], seed=2)[9] != alone[9]

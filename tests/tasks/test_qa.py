@@ -357,7 +357,7 @@ def visible_characters(text: str) -> list[int]:
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_answers_of_any_text(tokenizers: dict[str, Tokenizer], kind: str, data: st.DataObject) -> None:
     """What comes out is the answer; only where one token reaches across its edge, the rest of that token too."""
     tokenizer = tokenizers[kind]
@@ -385,7 +385,7 @@ def test_answers_of_any_text(tokenizers: dict[str, Tokenizer], kind: str, data: 
 
 
 @given(st.lists(st.sampled_from([piece for piece in PIECES if not piece.isspace()]), min_size=1, max_size=8), st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_no_character_is_cut_in_two(pieces: list[str], data: st.DataObject) -> None:
     text = "".join(pieces).replace(" ", "")
     begin = data.draw(st.integers(0, len(text) - 1))
@@ -554,7 +554,7 @@ def all_spans(logits: np.ndarray, longest: int) -> list[tuple[float, int, int]]:
 
 
 @given(LOGITS, st.integers(0, 70))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_the_best_spans_are_those_of_brute_force(given_: list[tuple[int, int]], longest: int) -> None:
     logits = np.array(given_, dtype=np.float32)
     found, every = best_spans(logits, longest), all_spans(logits, longest)
@@ -625,7 +625,7 @@ def test_answers_are_the_best_over_all_windows(tokenizers: dict[str, Tokenizer])
     ),
     st.booleans(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_the_threshold_is_the_best_of_all(questions: list[tuple[int, str]], characters: bool) -> None:
     """Against every threshold there is; many margins are equal, and no threshold parts them."""
     context = "很 好" if characters else "old cat"
@@ -879,10 +879,7 @@ def test_scores_are_those_of_the_saved_model(answering: tuple[Path, dict[str, An
     assert result["development"]["metrics"] == pytest.approx(log[result["best_step"]])
 
 
-def test_predictions_as_squads_scorer_reads_them(
-    answering: tuple[Path, dict[str, Any], bool], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("bertwright.predict.has_bfloat16", lambda: False)  # as it is evaluated
+def test_predictions_as_squads_scorer_reads_them(answering: tuple[Path, dict[str, Any], bool], tmp_path: Path) -> None:
     folder, result, missing = answering
     source, output = folder / "test.json", tmp_path / "out" / "a.json"
     answer = call("predict", folder / "run", "--input", source, "--output", output)

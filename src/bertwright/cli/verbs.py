@@ -27,7 +27,7 @@ from bertwright.console import leads, notices, print_page, print_scores, say, st
 @command
 def demo(
     folder: Annotated[str, typer.Option("--run", help="Folder for everything that the demo makes.")] = "runs/demo",
-    minutes: Annotated[float | None, typer.Option(help="Minutes of pre-training.")] = None,
+    minutes: Annotated[float | None, typer.Option(help="Minutes of pre-training; by default 6.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of the split and of all training.")] = 1,
     as_json: Json = False,
 ) -> None:
@@ -294,7 +294,9 @@ def answer(
 
 @command
 def report(
-    sources: Annotated[list[str], typer.Argument(metavar="RUN_OR_RESULTS...", help="Run folders, or folders of runs.")],
+    sources: Annotated[
+        list[str], typer.Argument(metavar="RUN_OR_RESULTS...", help="Run folders, folders of runs, or results/*.json.")
+    ],
     out: Annotated[str, typer.Option(help="The page to write.")] = "report.html",
     language: Annotated[str, typer.Option(help="Of the page: en or zh.")] = "en",
 ) -> None:

@@ -120,7 +120,7 @@ class TrainSettings(Settings):
     epochs: float | None = Field(default=None, gt=0)
     """Passes over the training data."""
     batch_size: int = Field(default=32, ge=1)
-    """Rows of `length` tokens in one global batch (short sequences share a row)."""
+    """pretrain: rows of `length` tokens in one global batch (short sequences share a row). finetune: windows in one."""
     length: int = Field(default=128, ge=8)
     """Tokens in a row, special tokens included."""
     accumulation: int = Field(default=0, ge=0)

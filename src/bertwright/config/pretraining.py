@@ -168,7 +168,7 @@ class PretrainRecipe(Settings):
     tokenizer: TokenizerSettings = TokenizerSettings()
     start: PretrainStartSettings | None = None
     model: ModelConfig = ModelConfig()
-    """With a start only dropout is read; the rest comes from the checkpoint."""
+    """With a start only dropout may be given; the rest comes from the checkpoint."""
     objective: ObjectiveSettings = ObjectiveSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
     train: TrainSettings

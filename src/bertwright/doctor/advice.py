@@ -55,7 +55,7 @@ def _about_texts(entry: dict[str, Any]) -> Iterator[Advice]:
     if entry["long"]:
         longest = examples["long"]
         where = f"{longest['characters']:,} characters in {_line(longest['place'], file)}"
-        advice = "a model sees their beginning only" if is_table else "cut them where one text ends and another begins"
+        advice = "a model reads them in windows" if is_table else "cut them where one text ends and another begins"
         yield in_tables(
             f"{file} has {_records(entry['long'])} of more than 10,000 characters (the longest: {where}): {advice}."
         )
@@ -93,7 +93,7 @@ def _about_tokens(entry: dict[str, Any]) -> Iterator[Advice]:
     if tokens is not None and entry["columns"] is not None and tokens["over_128"]:
         yield _note(
             f"{tokens['over_128']:.1%} of the records of {file} do not fit into 128 tokens, {tokens['over_512']:.1%} "
-            "not into 512: what exceeds the length of the training is cut off."
+            "not into 512: what exceeds the length of the training is read in windows."
         )
 
 
