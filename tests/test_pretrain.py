@@ -21,17 +21,19 @@ import transformers
 from bertwright.batches import Rows
 from bertwright.checkpoint import load_checkpoint, read_state
 from bertwright.clock import Clock
-from bertwright.config import TrainSettings
+from bertwright.config import MixtureSettings, TrainSettings
 from bertwright.errors import Interrupted, UserError
 from bertwright.inspection import inspect
 from bertwright.metrics import expected_first_loss
+from bertwright.prepare import prepare
 from bertwright.pretrain import pretrain
 from bertwright.processes import Processes
 from bertwright.recipe import dump_recipe
 from bertwright.run import Run, read_log
+from bertwright.samples import mix
 from bertwright.store import Store
 from bertwright.train import latest_checkpoint
-from helpers import same_checkpoint, same_log
+from helpers import same_checkpoint, same_log, small_store
 from helpers import small_recipe as recipe
 
 
@@ -263,6 +265,7 @@ def kill_and_resume(folder: Path, kills: int) -> None:
     path.write_text(dump_recipe(killed), encoding="utf-8")
     moments = random.Random(3)
     command = [sys.executable, "-m", "bertwright", "pretrain", str(path)]
+    codes, killed_code = [], 1 if sys.platform == "win32" else -signal.SIGKILL
     for _ in range(kills):
         begun = (folder / "killed" / "recipe.toml").exists()
         process = subprocess.Popen([*command, "--resume"] if begun else command, stderr=subprocess.PIPE)
@@ -276,12 +279,14 @@ def kill_and_resume(folder: Path, kills: int) -> None:
         time.sleep(moments.random() * 0.4)
         process.kill()
         _, errors = process.communicate()
-        assert process.returncode in (0, -signal.SIGKILL), errors.decode()
+        codes.append(process.returncode)
+        assert codes[-1] in (0, killed_code), errors.decode()
         run = Run.open(folder / "killed")
         inspect(run.folder)
         if checkpoint := latest_checkpoint(run):
             inspect(checkpoint, verify=True)
             read_state(checkpoint)
+    assert killed_code in codes, "one of them was killed, at least"
     pretrain(killed, resume=True)
     same_log(folder / "whole", folder / "killed")
     last = "checkpoints/step-00000200"
@@ -299,6 +304,36 @@ def test_the_best_model_is_the_one_that_is_told(tmp_path: Path) -> None:
     run.log.write_text("".join(json.dumps(record) + "\n" for record in log), encoding="utf-8")
     result = pretrain(recipe(tmp_path, "whole", **sections), resume=True)
     assert (result["best"], result["best_step"]) == (0.5, 20)
+
+
+def test_a_mixture_is_read_in_its_shares(tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        small_store(tmp_path / name, sizes=[70, 25, 40] * 20)
+    stores = {str(tmp_path / name / "store"): share for name, share in (("one", 1.0), ("other", 3.0))}
+    mixture = MixtureSettings(stores=stores, language_temperature=2.0)
+    asked = recipe(tmp_path, "mixed").model_copy(update={"store": None, "mixture": mixture})
+    module = import_module("bertwright.pretrain")
+    data = module._Data(asked, module._stores(asked, None), 1)
+    expected = mix(list(zip(data.stores, stores.values(), strict=True)), 30, held_out=False, temperature=2.0)
+    assert data.training.counts.tolist() == expected.counts.tolist()
+    assert data.training.counts[1] == pytest.approx(3 * data.training.counts[0], rel=0.05)
+    assert pretrain(asked.model_copy(update={"train": asked.train.model_copy(update={"steps": 2})}))["steps"] == 2
+
+
+def test_stores_of_one_mixture_have_one_tokenizer(tmp_path: Path) -> None:
+    for name, text in (("one", "abcdefgh"), ("other", "stuvwxyz")):
+        (tmp_path / f"{name}.txt").write_text("".join(f"{text}{number}\n" for number in range(60)), encoding="utf-8")
+        corpus = {"files": [str(tmp_path / f"{name}.txt")], "reader": "lines", "held_out": 0.2}
+        prepare(
+            recipe(tmp_path, "unused", corpus=corpus, tokenizer={"kind": "characters"}).model_copy(
+                update={"store": str(tmp_path / name)}
+            )
+        )
+    mixture = MixtureSettings(stores={str(tmp_path / name): 1.0 for name in ("one", "other")})
+    asked = recipe(tmp_path, "mixed").model_copy(update={"store": None, "mixture": mixture})
+    with pytest.raises(UserError, match="have different tokenizers"):
+        pretrain(asked)
 
 
 def test_an_epoch_of_batches_has_every_sample_once(tmp_path: Path) -> None:

@@ -28,7 +28,8 @@ def start(folder: Path, recipe: PretrainRecipe | FinetuneRecipe, *, restarts: in
     verb = "pretrain" if isinstance(recipe, PretrainRecipe) else "finetune"
     options = ["--standalone", "--nproc-per-node", "2", "--max-restarts", str(restarts)]
     command = [sys.executable, "-m", "torch.distributed.run", *options, "-m", "bertwright", verb, str(path)]
-    environment = {**os.environ, "GLOO_SOCKET_IFNAME": "lo"}
+    loopback = {"GLOO_SOCKET_IFNAME": "lo"} if sys.platform == "linux" else {}
+    environment = {**os.environ, **loopback}
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment)
 
 

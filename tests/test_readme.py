@@ -25,6 +25,8 @@ from textwrap import dedent
 
 import pytest
 
+from helpers import call
+
 PROJECT = Path(__file__).parents[1]
 ENGLISH, CHINESE = "README.md", "README.zh-CN.md"
 
@@ -53,6 +55,9 @@ class Block:
         """What must be the same in every language: the commands without their comments, and how they are run."""
         lines = [re.sub(r"(^|\s)#\s.*$", "", line).rstrip() for line in self.script.splitlines()]
         return [line for line in lines if line], self.run, self.added
+
+
+PAGES = sorted(path.name for path in (PROJECT / "docs").glob("*.zh-CN.md"))
 
 
 def read_blocks(text: str, name: str) -> list[Block]:
@@ -156,6 +161,27 @@ def test_readmes_hold_the_same_commands():
     english = [block.meaning() for block in read_blocks(read_page(ENGLISH), ENGLISH)]
     chinese = [block.meaning() for block in read_blocks(read_page(CHINESE), CHINESE)]
     assert english == chinese
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages_hold_the_same_commands_in_both_languages(page: str) -> None:
+    names = f"docs/{page.replace('.zh-CN', '')}", f"docs/{page}"
+    english, chinese = ([block.meaning()[0] for block in read_blocks(read_page(name), name)] for name in names)
+    assert english == chinese
+    one, other = ([re.sub(r" *# .*", "", each) for each in python_blocks(read_page(name))] for name in names)
+    assert one == other
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_of_a_page_have_these_options(page: str) -> None:
+    name = f"docs/{page.replace('.zh-CN', '')}"
+    for block in read_blocks(read_page(name), name):
+        for line in " ".join(block.meaning()[0]).replace("\\ ", "").split("bertwright ")[1:]:
+            verbs = re.match(r"(analyze )?[a-z]+", line)
+            assert verbs is not None, line
+            told = call(*verbs[0].split(), "--help").out
+            options = re.findall(r"(?<= )--[a-z][a-z0-9-]*", line)
+            assert [option for option in options if option not in told] == [], f"{block.place}: {line}"
 
 
 @pytest.mark.parametrize("name", [ENGLISH, CHINESE])

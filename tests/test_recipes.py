@@ -29,7 +29,7 @@ def test_there_are_recipes() -> None:
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
-def test_a_recipe_runs(path: Path, reviews: Path, tmp_path: Path) -> None:
+def test_a_recipe_runs(path: Path, reviews: Path, checkpoint: Path, tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8")
     head = [line for line in text.splitlines() if line.startswith("#")]
     assert any(line.startswith("# command") for line in head), "the head says how to run it"
@@ -37,12 +37,11 @@ def test_a_recipe_runs(path: Path, reviews: Path, tmp_path: Path) -> None:
     values = tomllib.loads(text)
     values |= {"run": str(tmp_path / "run")}
     if "members" in values:
-        result = compete(parse(CompeteRecipe, small_competition(values, reviews, tmp_path)))
+        result = compete(parse(CompeteRecipe, small_competition(values, checkpoint, tmp_path)))
         assert {row["name"] for row in result["leaderboard"]} >= set(values["members"])
         return
     values |= {"train": shrink(values["train"])}
     if "task" in values:
-        checkpoint = small_checkpoint(reviews, tmp_path)
         data = values["data"]
         for number, side in enumerate(side for side in ("train", "development", "test") if side in data):
             data[side] = str(write_examples(tmp_path, values["task"], data, side, number))
@@ -76,9 +75,9 @@ def stand_in(values: dict[str, Any], reviews: Path, folder: Path) -> dict[str, A
     return {**values, "store": str(folder / "store"), "corpus": corpus, "model": model}
 
 
-def small_competition(values: dict[str, Any], reviews: Path, folder: Path) -> dict[str, Any]:
+def small_competition(values: dict[str, Any], checkpoint: Path, folder: Path) -> dict[str, Any]:
     """A competition in two folds."""
-    start = {"checkpoint": str(small_checkpoint(reviews, folder)), "pooling": "mean"}
+    start = {"checkpoint": str(checkpoint), "pooling": "mean"}
     members = {
         name: {**member, "start": start, "train": shrink(member["train"])} for name, member in values["members"].items()
     }
@@ -90,8 +89,10 @@ def small_competition(values: dict[str, Any], reviews: Path, folder: Path) -> di
     return {**values, "folds": {"number": 2}, "members": members}
 
 
-def small_checkpoint(reviews: Path, folder: Path) -> Path:
-    """A checkpoint after two steps."""
+@pytest.fixture(scope="module")
+def checkpoint(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint after two steps, that takes texts of 512 tokens."""
+    reviews, folder = trained, tmp_path_factory.mktemp("checkpoint")
     values = {"run": str(folder / "start"), "corpus": {}, "model": {"max_length": 512}, "train": SHRUNKEN}
     pretrain(parse(PretrainRecipe, stand_in(values, reviews, folder)))
     return folder / "start" / "best"
