@@ -171,7 +171,7 @@ def compete(
 
 @command
 def evaluate(
-    run: Annotated[str, typer.Argument(help="A run, or a checkpoint folder.")],
+    run: Annotated[str, typer.Argument(help="A run, a checkpoint folder, or a model of the hub.")],
     data: Annotated[str, typer.Option(help="Labelled examples, in a format that the task reads.")],
     text_column: TextColumn = None,
     second_column: SecondColumn = None,
@@ -189,7 +189,7 @@ def evaluate(
 
 @command
 def predict(
-    run: Annotated[str, typer.Argument(help="A run, or a checkpoint folder.")],
+    run: Annotated[str, typer.Argument(help="A run, a checkpoint folder, or a model of the hub.")],
     source: Annotated[
         str, typer.Option("--input", help="csv, tsv, jsonl, conllu or SQuAD's json; - for a text a line from a pipe.")
     ],
@@ -253,7 +253,7 @@ def export(
 
 @command
 def fill(
-    model: Annotated[str, typer.Argument(help="A pre-training run, or a checkpoint folder.")],
+    model: Annotated[str, typer.Argument(help="A pre-training run, a checkpoint folder, or a model of the hub.")],
     texts: Annotated[list[str], typer.Argument(metavar="TEXT...", help="Texts with [MASK] in them.")],
     top: Annotated[int, typer.Option(help="Candidates per mask.", min=1)] = 5,
     as_json: Json = False,
