@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-import made_up
 import pytest
 
+import made_up
 from bertwright.report import write_report
 
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import made_up
 import pytest
 
+import made_up
 from bertwright.report import write_report
 
 pytestmark = pytest.mark.slow

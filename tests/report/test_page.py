@@ -5,9 +5,9 @@ import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
-import made_up
 import pytest
 
+import made_up
 from bertwright.report import write_report
 
 

@@ -3,9 +3,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-import made_up
 import pytest
 
+import made_up
 from bertwright.report.blocks import (
     Block,
     Confusion,

@@ -1,8 +1,8 @@
 from pathlib import Path
 
-import made_up
 import pytest
 
+import made_up
 from bertwright.errors import UserError
 from bertwright.report.sources import read_sources
 
