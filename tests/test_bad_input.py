@@ -405,7 +405,7 @@ def test_no_store(pretraining: Path, tmp_path: Path) -> None:
         (["train.step=3"], ("unknown key 'train.step'", "did you mean 'steps'?")),
         (["modle.layers=3"], ("unknown key 'modle'", "did you mean 'model'?")),
         (["train.steps=many"], ("train.steps", "'many'")),
-        (["train.minutes=3"], ("exactly one of steps, minutes and epochs",)),
+        (["train.minutes=3", "train.epochs=1"], ("exactly one of steps, minutes and epochs",)),
         (["nonsense"], ("'nonsense' is no override", "section.key=value")),
         (["run.x=3"], ("'run' in 'run.x=3' is no section",)),
     ],
