@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from bertwright.alphabet import Alphabet
 from bertwright.batches import IGNORED, SpecialTokens, pack
 from bertwright.checkpoint import load_checkpoint
-from bertwright.config import FinetuneRecipe, ObjectiveSettings, TokenizerSettings
+from bertwright.config import FinetuneRecipe, ObjectiveSettings, PretrainRecipe, TokenizerSettings
 from bertwright.errors import UserError
 from bertwright.finetune import finetune
 from bertwright.objectives.masking import mask_tokens
@@ -169,6 +169,13 @@ def test_special_tokens_stand_in_an_alphabet() -> None:
         assert text[slice(*places[-1])] == "TTAGC"[-k:]
 
 
+def of_both_strands(folder: Path, by: str, tokenizer: dict[str, Any]) -> PretrainRecipe:
+    """A recipe for some.fa in a folder; its store is named by what is held out together."""
+    corpus = {"files": [str(folder / "some.fa")], "reader": "fasta", "strands": "both"}
+    recipe = small_recipe(folder, corpus={**corpus, "held_out": 0.4, "held_out_by": by}, tokenizer=tokenizer)
+    return recipe.model_copy(update={"store": str(folder / by)})
+
+
 def test_strands_are_documents_on_one_side(tmp_path: Path) -> None:
     """No sample has the end of a sequence and the beginning of its mirror image; blocks are mirrored, too."""
     complement = str.maketrans("ACGT", "TGCA")
@@ -177,17 +184,7 @@ def test_strands_are_documents_on_one_side(tmp_path: Path) -> None:
     lines = [f">{number}\n{part}\n" for number, part in enumerate([*parts, long])]
     (tmp_path / "some.fa").write_text("".join(lines), encoding="utf-8")
     for by, count in (("record", 22), ("block", 30)):
-        recipe = small_recipe(
-            tmp_path,
-            corpus={
-                "files": [str(tmp_path / "some.fa")],
-                "reader": "fasta",
-                "strands": "both",
-                "held_out": 0.4,
-                "held_out_by": by,
-            },
-            tokenizer={"kind": "characters", "letters": "dna"},
-        ).model_copy(update={"store": str(tmp_path / by)})
+        recipe = of_both_strands(tmp_path, by, {"kind": "characters", "letters": "dna"})
         prepare(recipe)
         store = Store.open(tmp_path / by)
         offsets = store.documents["token_offset"].astype(int)
@@ -269,17 +266,7 @@ def test_strands_of_unlike_lengths_have_no_blocks(tmp_path: Path) -> None:
     """Pieces that were learnt from one strand cut the other one elsewhere."""
     letters = "".join(np.random.default_rng(2).choice(list("ACGT"), 30_000))
     (tmp_path / "some.fa").write_text(f">long\n{'ACCGT' * 6000}{letters}\n", encoding="utf-8")
-    recipe = small_recipe(
-        tmp_path,
-        corpus={
-            "files": [str(tmp_path / "some.fa")],
-            "reader": "fasta",
-            "strands": "both",
-            "held_out": 0.4,
-            "held_out_by": "block",
-        },
-        tokenizer={"kind": "bpe", "vocabulary_size": 300},
-    ).model_copy(update={"store": str(tmp_path / "dna")})
+    recipe = of_both_strands(tmp_path, "block", {"kind": "bpe", "vocabulary_size": 300})
     with pytest.raises(UserError, match=r"long has .* tokens, and its reverse complement"):
         prepare(recipe)
 

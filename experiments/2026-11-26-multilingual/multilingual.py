@@ -115,7 +115,7 @@ def head_recipe(checkpoint: str, folder: Path) -> PretrainRecipe:
     for language, texts in (("en", english()), ("zh", chinese())):
         files.append(str(folder / f"{language}.jsonl"))
         lines = (json.dumps({"text": text, "language": language}, ensure_ascii=False) + "\n" for text in texts)
-        Path(files[-1]).write_text("".join(lines), encoding="utf-8")
+        write_text(Path(files[-1]), "".join(lines))
     return parse(
         PretrainRecipe,
         {
@@ -155,7 +155,7 @@ def pud(folder: Path) -> tuple[Path, Path]:
     for language in ("en", "zh"):
         text = Path(data(f"tag/{language}_pud-ud-test.conllu")).read_text(encoding="utf-8")
         files.append(folder / f"pud.{language}")
-        files[-1].write_text("\n".join(re.findall(r"^# text = (.*)$", text, re.MULTILINE)) + "\n", encoding="utf-8")
+        write_text(files[-1], "\n".join(re.findall(r"^# text = (.*)$", text, re.MULTILINE)) + "\n")
     return files[0], files[1]
 
 

@@ -74,8 +74,8 @@ class Alphabet:
         """How many letters of a text are not of the alphabet."""
         if self.letters == "any":
             return 0
-        known = "".join(KINDS[self.letters]).encode() + (b"U" if self.letters == "dna" else b"")
-        return len(text.encode("ascii", "replace").translate(None, WHITE + known + known.lower()))
+        written, any_of_them = text.encode("ascii", "replace"), KINDS[self.letters][1].encode()
+        return written.translate(_TABLES[self.letters], WHITE).count(any_of_them) - written.upper().count(any_of_them)
 
     def told_of(self, texts: Iterable[str]) -> list[str]:
         """What is odd in texts, for people to read: that they are of another alphabet."""

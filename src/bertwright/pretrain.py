@@ -202,7 +202,8 @@ class _Data:
         self.batches_per_epoch = max(1, self.training.round // self.samples_per_batch)
         # Read before training: what is damaged must not come up at the end of it.
         self.unigram_entropy = _unigram_entropy(self.training, self.tokenizer)
-        if not (self._rows(self.held_out, np.arange(min(100, self.held_out.round)), EVALUATION_SEED).labels >= 0).any():
+        some = self._rows(self.held_out, np.arange(min(100, self.held_out.round)), EVALUATION_SEED)
+        if (some.labels == IGNORED).all():
             raise UserError(
                 "the held-out records are so short that none of their tokens is masked",
                 file=self.stores[0].folder,

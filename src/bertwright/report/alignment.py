@@ -121,10 +121,10 @@ def time_curves(
     charts = [
         (names["rank"], {"data": ranks, "layout": {**BASE, "xaxis": x, "yaxis": axis(names["rank"], range=[0, 1.02])}})
     ]
-    told = [each for each in over_time if each["loss"] is not None]
-    if told:
-        losses = rounded([each["loss"] for each in told])
-        loss = [line([each["step"] for each in told], losses, names["loss"], "--green", mode="lines+markers")]
+    known = [each for each in over_time if each["loss"] is not None]
+    if known:
+        losses = rounded([each["loss"] for each in known])
+        loss = [line([each["step"] for each in known], losses, names["loss"], "--green", mode="lines+markers")]
         charts.insert(0, (names["loss"], {"data": loss, "layout": {**BASE, "xaxis": x, "yaxis": axis(names["loss"])}}))
     return charts
 
