@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from markupsafe import escape
 
 from bertwright.compete import cells, compete
 from bertwright.compete.linear import drift, probabilities
@@ -303,6 +304,9 @@ def test_test_examples_that_stand_in_training_are_told_and_not_scored(trained: P
         notice.startswith("5 of 37 test examples also occur in the training file") for notice in result["notices"]
     )
     assert result["examples"] == {"train": 64, "test": 37, "held_back": 32}
+    page = write_report([tmp_path / "run"], tmp_path / "page.html").read_text(encoding="utf-8")
+    assert [page.count(escape(notice)) for notice in result["notices"]] == [1] * len(result["notices"])
+    assert "in common" in page, "doctor's section has its own"
 
 
 def test_a_solution_of_other_texts(trained: Path, tmp_path: Path) -> None:

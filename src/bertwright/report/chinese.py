@@ -258,7 +258,7 @@ CHINESE: dict[str, str] = {
     "What was taken for what ({side})": "混淆矩阵（{side}）",
     "truth": "真实",
     "predicted": "预测",
-    "Counts, and their share of all texts of that truth.": "条数，以及占该真实类别全部文本的比例。",
+    "Counts, and their share of all with that truth.": "个数，以及占该真实类别总数的比例。",
     "Most wrong ({side})": "错得最厉害的（{side}）",
     "{count} more": "另外 {count} 条",
     "text": "文本",

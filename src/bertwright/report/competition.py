@@ -45,14 +45,16 @@ def competition_sections(sources: list[Source], say: Say) -> list[Section]:
     sections = []
     for index, source in enumerate((each for each in sources if "compete" in each.results), start=1):
         result = source.results["compete"]
-        sections.append(Section(f"leaderboard-{index}", say("Leaderboard"), _board(result, say)))
+        told = {each["text"] for each in source.results.get("data", {}).get("warnings", [])}
+        notices = [notice for notice in result["notices"] if notice not in told]  # that has a section of its own
+        sections.append(Section(f"leaderboard-{index}", say("Leaderboard"), _board(result, notices, say)))
         wrong = details(result["ensemble"]["scores"], result["labels"], say("out of fold"), say)
         if wrong:
             sections.append(Section(f"errors-{index}", say("Where the ensemble is wrong"), wrong))
     return sections
 
 
-def _board(result: dict[str, Any], say: Say) -> list[Block]:
+def _board(result: dict[str, Any], notices: list[str], say: Say) -> list[Block]:
     metric = result["metric"]
     held_back, several = "held_back" in result["ensemble"], len(result["seeds"]) > 1
     columns = [
@@ -99,9 +101,9 @@ def _board(result: dict[str, Any], say: Say) -> list[Block]:
     named = [(row["name"], row["by_fold"], row["out_of_fold"]) for row in result["leaderboard"]]
     chart = spread_points(named, metric_name(metric, say), (say("a fold"), say("all folds")))
     blocks.append(Figure(chart, summary=say("{metric}, out of fold", metric=metric_name(metric, say)), height=300))
-    blocks += [Paragraph(notice, tone="warning") for notice in result["notices"][:NOTICES_SHOWN]]
-    if len(result["notices"]) > NOTICES_SHOWN:
-        more = number(len(result["notices"]) - NOTICES_SHOWN)
+    blocks += [Paragraph(notice, tone="warning") for notice in notices[:NOTICES_SHOWN]]
+    if len(notices) > NOTICES_SHOWN:
+        more = number(len(notices) - NOTICES_SHOWN)
         blocks.append(Paragraph(say("{count} more", count=more), tone="note"))
     return blocks
 
