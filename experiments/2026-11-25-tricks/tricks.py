@@ -91,6 +91,7 @@ def train(given: argparse.Namespace, name: str, trick: str, seed: int) -> dict[s
             f"run={folder}/run",
             "data.development_share=0.03",  # it chooses among four epochs
             f"train.epochs={EPOCHS}",
+            "train.batch_size=16",  # in larger ones some seeds have hardly begun
             f"train.seed={seed}",
         ]
         recipe = load_recipe(FinetuneRecipe, file, settings)
