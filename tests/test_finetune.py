@@ -13,10 +13,11 @@ import transformers
 from safetensors.torch import load_file
 
 from bertwright.batches import pack
+from bertwright.checkpoint import load_checkpoint
 from bertwright.config import ExamplesSettings, FinetuneRecipe, ReadingSettings
 from bertwright.errors import Interrupted, UserError
 from bertwright.evaluate import evaluate
-from bertwright.finetune import finetune, parted, read_files
+from bertwright.finetune import Examples, finetune, parted, read_files
 from bertwright.predict import Predictor, predict
 from bertwright.recipe import parse
 from bertwright.run import read_json, read_log
@@ -204,6 +205,36 @@ def test_what_chooses_the_checkpoint_is_no_test() -> None:
     sides, overlaps = parted(task, ExamplesSettings(train="x"), given)
     assert overlaps == {"development": 0, "test": 2}, "either way round"
     assert [each.id for each in sides["test"]] == ["ij"]
+
+
+def test_a_class_that_is_held_out_whole_is_known(trained: Path, tmp_path: Path) -> None:
+    """Of rare classes a share of the training examples may hold all, and train_examples may leave all out."""
+    lines = (trained / "train.csv").read_text(encoding="utf-8").splitlines()
+    rare = [f"rare-{number},少见的第 {number} 类,rare{number}" for number in range(12)]
+    assert lines[0] == "id,text,label"
+    (tmp_path / "rare.csv").write_text("\n".join([*lines, *rare]) + "\n", encoding="utf-8")
+    data = {"train": str(tmp_path / "rare.csv"), "train_examples": 30, "development_share": 0.5}
+    asked = recipe(trained, tmp_path / "run")
+    values = {**asked.model_dump(exclude_none=True), "data": data}
+    found = Examples(parse(FinetuneRecipe, values))
+    held_out = {each.label for each in found.examples["development"]} - {each.label for each in found.examples["train"]}
+    assert held_out, "otherwise this test says nothing"
+    assert len(found.task.labels) == 14
+
+
+def test_an_epoch_has_every_window_once(trained: Path, tmp_path: Path) -> None:
+    """63 windows in batches of at most 32: two of about one size, nothing left over."""
+    asked = recipe(trained, tmp_path / "run", data={"train_examples": 63}, train={"batch_size": 32})
+    examples = Examples(asked)
+    examples.encode(load_checkpoint(trained / "pretrained" / "best"))
+    count = len(examples.windows["train"])
+    assert count >= 63
+    for epoch in range(2):
+        numbers = [epoch * examples.batches_per_epoch + batch for batch in range(examples.batches_per_epoch)]
+        sizes = [len(examples.rows(number).sequence_labels) for number in numbers]
+        assert sum(sizes) == count
+        assert max(sizes) <= 32
+        assert max(sizes) - min(sizes) <= 1
 
 
 # ---------------------------------------------------------------------------------------------- tricks

@@ -155,6 +155,16 @@ def test_order_ids_and_columns_are_kept(
     assert [entry.name for entry in output.parent.iterdir()] == [output.name]
 
 
+@pytest.mark.parametrize("target", ["csv", "jsonl"])
+def test_columns_that_are_called_as_those_of_answers_are_kept(trained: Path, tmp_path: Path, target: str) -> None:
+    rows = [{"id": row["id"], "text": row["text"], "label": "gold", "probability": "0.3"} for row in shuffled_rows(20)]
+    output = tmp_path / f"answers.{target}"
+    predict(trained / "finetuned", str(write_rows(tmp_path / "rows.csv", rows)), str(output))
+    for row in read_rows(output):
+        assert (row["given_label"], row["given_probability"]) == ("gold", "0.3")
+        assert row["label"] in ("negative", "positive")
+
+
 def test_another_text_column(trained: Path, tmp_path: Path) -> None:
     rows = [{"review": row["text"], "text": "不看这一栏"} for row in shuffled_rows(20)]
     source, run = write_rows(tmp_path / "rows.csv", rows), trained / "finetuned"
@@ -250,7 +260,7 @@ def test_evaluate_equals_scikit_learn(trained: Path, tmp_path: Path) -> None:
     both = [*read_rows(trained / "test.csv"), *read_rows(trained / "development.csv")]
     for row in both[::5]:  # some labels are wrong, so that there is something to count
         row["label"] = "positive"
-    data = write_rows(tmp_path / "both.tsv", both)
+    data = write_rows(tmp_path / "both.en.tsv", both)
     result = evaluate(tmp_path / "run", data)
     predict(tmp_path / "run", str(data), str(tmp_path / "answers.csv"))
     truth, predicted = ([row["label"] for row in rows] for rows in (both, read_rows(tmp_path / "answers.csv")))
@@ -261,7 +271,7 @@ def test_evaluate_equals_scikit_learn(trained: Path, tmp_path: Path) -> None:
     assert 0.5 < result["metrics"]["accuracy"] < 0.98
     labels = ["negative", "positive"]
     assert result["confusion"] == sklearn.metrics.confusion_matrix(truth, predicted, labels=labels).tolist()
-    written = json.loads((tmp_path / "run" / "results" / "evaluate-both.json").read_text(encoding="utf-8"))
+    written = json.loads((tmp_path / "run" / "results" / "evaluate-both.en.json").read_text(encoding="utf-8"))
     assert written == result
     assert written["kind"] == "evaluate"
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from bertwright.corpus.files import stem
 from bertwright.devices import tune_memory, use_threads
 from bertwright.predict import Predictor
 from bertwright.run import write_json
@@ -35,5 +36,5 @@ def evaluate(run: str | Path, data: str | Path, **reading: Any) -> dict[str, Any
     told = {"num_windowed": predictor.num_windowed, "num_ignored": task.ignored, "notices": task.notices}
     result = {"kind": "evaluate", "labels": task.labels, **told, **scores}
     if (Path(run) / "results").is_dir():
-        write_json(Path(run) / "results" / f"evaluate-{Path(data).name.partition('.')[0]}.json", result)
+        write_json(Path(run) / "results" / f"evaluate-{stem(Path(data))}.json", result)
     return result

@@ -163,7 +163,7 @@ class Examples:
         self.task = TASKS[recipe.task](recipe.data.reading)
         sides = given.sides if given is not None else read_files(self.task, recipe.data)
         self.examples, self.overlaps = parted(self.task, recipe.data, sides)
-        self.task.learn(given.known if given is not None else self.examples["train"])
+        self.task.learn(given.known if given is not None else sides["train"])  # before some of them are held out
         for examples in self.examples.values():  # before an hour of training
             self.task.check(examples)
         self.task.use(recipe.tricks, self.examples["train"])
@@ -178,12 +178,7 @@ class Examples:
     def encode(self, start: Checkpoint) -> UsedVocabulary:
         """Turn all texts into windows of ids, once; returns the vocabulary that training sees."""
         length, special = self.recipe.train.length, SpecialTokens.of(start.tokenizer)
-        if length > start.config.max_length:
-            raise UserError(
-                f"train.length is {length}",
-                expected=f"at most {start.config.max_length}, the positions of {start.folder}",
-                advice=f"set train.length={start.config.max_length}",
-            )
+        check_length(length, start)
         every = (text for examples in self.examples.values() for example in examples for text in example.texts)
         self.task.notices += start.tokenizer.spelling.told_of(every)
         self.windows = {
@@ -192,8 +187,7 @@ class Examples:
         }
         self.num_windowed = {side: num_windowed(windows) for side, windows in self.windows.items()}
         self.windows["train"] = self.task.trained_on(self.windows["train"])
-        self.size = min(self.recipe.train.batch_size, len(self.windows["train"]))
-        self.batches_per_epoch = len(self.windows["train"]) // self.size
+        self.batches_per_epoch = -(-len(self.windows["train"]) // self.recipe.train.batch_size)
         # A model drawn anew draws all rows.
         whole = self.recipe.start.vocabulary == "whole" or self.recipe.start.weights == "random"
         segments = [window.segments for windows in self.windows.values() for window in windows]
@@ -204,10 +198,13 @@ class Examples:
         return vocabulary
 
     def rows(self, number: int) -> Rows:
-        """Rows of global batch `number`, as long as suits them, at most train.length."""
+        """Rows of global batch `number`, as long as suits them, at most train.length.
+
+        An epoch's windows are spread evenly over its batches.
+        """
         epoch, batch = divmod(number, self.batches_per_epoch)
-        places = np.arange(batch * self.size, (batch + 1) * self.size)
-        samples = permute(places, len(self.windows["train"]), self.recipe.train.seed, epoch)
+        begin, end = (each * len(self.windows["train"]) // self.batches_per_epoch for each in (batch, batch + 1))
+        samples = permute(np.arange(begin, end), len(self.windows["train"]), self.recipe.train.seed, epoch)
         chosen = [self.windows["train"][sample] for sample in samples]
         sizes = np.array([framed_size(window.segments, self.special) for window in chosen])
         length = fitting_length(sizes, self.recipe.train.length)
@@ -265,6 +262,20 @@ class Examples:
             "best_step": position.best_step,
             **{side: self.score(forward, side, device) for side in ("development", "test") if side in self.examples},
         }
+
+
+def check_length(length: int, start: Checkpoint) -> None:
+    """See that an encoder reads so many tokens at once.
+
+    Raises:
+        UserError: it has fewer positions.
+    """
+    if length > start.config.max_length:
+        raise UserError(
+            f"train.length is {length}",
+            expected=f"at most {start.config.max_length}, the positions of {start.folder}",
+            advice=f"set train.length={start.config.max_length}",
+        )
 
 
 def read_files(task: Task, settings: ExamplesSettings) -> dict[str, list[Example]]:

@@ -37,7 +37,8 @@ class _Text(Protocol):
 def answers_in(target: str, task: Task) -> Iterator[Write]:
     """A function that writes an answer, in a form that the target's suffix tells; the file appears when it is whole.
 
-    .csv, .tsv: the example's columns and the answer's (lists of words separated by spaces, nested values left out).
+    .csv, .tsv: the example's columns and the answer's (lists of words separated by spaces, nested values left out); a
+    column that is called as one of the answer's becomes given_NAME.
     .jsonl: the same with all values. "-": jsonl on standard output. .conllu, .conll: the sentences with the labels in
     their column (tag). .json: {id: answer}, which SQuAD's scorer reads (qa).
 
@@ -45,7 +46,7 @@ def answers_in(target: str, task: Task) -> Iterator[Write]:
         UserError: the suffix names no such form, or the format cannot hold a value.
     """
     if target == "-":
-        yield lambda example, answer: _write_object(sys.stdout, {**example.columns, **task.told(example, answer)})
+        yield lambda example, answer: _write_object(sys.stdout, _beside(example, task.told(example, answer)))
         return
     path = Path(target)
     more = {Tag: (".conllu", ".conll"), QuestionAnswering: (".json",)}.get(type(task), ())
@@ -66,16 +67,23 @@ def answers_in(target: str, task: Task) -> Iterator[Write]:
         elif path.suffix in more:
             yield lambda example, answer: _write_lines(file, path, task, example, answer)
         elif path.suffix == ".jsonl":
-            yield lambda example, answer: _write_object(file, {**example.columns, **task.told(example, answer)})
+            yield lambda example, answer: _write_object(file, _beside(example, task.told(example, answer)))
         else:
             write = table_writer(file, path)
-            yield lambda example, answer: write({**example.columns, **_flat(task.told(example, answer), path)})
+            yield lambda example, answer: write(_beside(example, _flat(task.told(example, answer), path)))
 
 
 def _write_lines(file: _Text, path: Path, task: Task, example: Example, answer: Any) -> None:
     assert isinstance(example, Sentence)
     lines = relabelled(example.raw, example.texts, answer.labels, task.settings, conllu=path.suffix == ".conllu")
     file.write("\n".join(lines) + "\n\n")
+
+
+def _beside(example: Example, told: dict[str, Any]) -> dict[str, Any]:
+    """An example's columns and the answer's."""
+    own = {name for name in told if name != "id"}
+    given = {f"given_{name}" if name in own else name: value for name, value in example.columns.items()}
+    return {**given, **told}
 
 
 def _flat(told: dict[str, Any], path: Path) -> dict[str, Any]:

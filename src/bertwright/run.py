@@ -313,7 +313,7 @@ class Run:
         It is read from its end, so that a long run is gone on with as quickly as a short one.
 
         Returns:
-            The records that were cut off, the last one first.
+            The records that were cut off, in their order.
         """
         cut: list[dict[str, Any]] = []
         if not self.log.exists():
@@ -330,7 +330,7 @@ class Run:
                     cut.append(record)
                 end = start
             file.truncate(end)
-        return cut
+        return cut[::-1]
 
 
 def _line_start(file: BinaryIO, end: int) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from markupsafe import escape
 
-from bertwright.compete import cells, compete
+from bertwright.compete import cells, compete, linear
 from bertwright.compete.linear import drift, probabilities
 from bertwright.compete.preparation import adapted, look_at, read_entries
 from bertwright.config import CompeteRecipe, ReadingSettings
@@ -386,6 +386,26 @@ def test_a_class_that_a_linear_model_has_not_seen_has_no_probability() -> None:
     np.testing.assert_allclose(found.sum(axis=1), 1)
     assert (found[:, 2] == 0).all()
     assert found[1, 1] > found[1, 0]
+
+
+def test_a_linear_model_of_many_classes_knows_fewer_n_grams(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or a thousand classes would fill the memory, after all encoders have been trained."""
+    features: list[int] = []
+    genuine = linear._vectorizer  # pyright: ignore[reportPrivateUsage]
+    monkeypatch.setattr(linear, "_vectorizer", lambda most: features.append(most) or genuine(most))
+    for count in (2, 100, 10_000):
+        probabilities(["aa", "bb"], ["0", "1"], [str(number) for number in range(count)], ["aa"])
+    assert features == [200_000, 2**22 // 100, 1000]
+
+
+def test_a_length_beyond_a_member_s_positions_is_refused_before_training(trained: Path, tmp_path: Path) -> None:
+    for members in (
+        {"one": {}, "two": {"train": {**TRAIN, "length": 65}}},
+        {"one": {}, "two": {"search": {"train.length": (16, 65)}}},
+    ):
+        with pytest.raises(UserError, match=r"train.length is 65\n  expected: at most 64"):
+            compete(recipe(trained, tmp_path / "run", members))
+        assert not (tmp_path / "run" / "cells").exists()
 
 
 def test_a_search_chooses_the_better_rate_and_goes_on(trained: Path, tmp_path: Path) -> None:

@@ -78,6 +78,20 @@ def test_a_threshold_mends_shifted_odds() -> None:
     assert accuracy(task, blend.answers(task, [shifted])) > 0.85
 
 
+def test_a_threshold_for_few_of_many() -> None:
+    """36 of 6,000: nearly the best of all thresholds, of which none of fifty quantiles would be one."""
+    generator = np.random.default_rng(1)
+    truth = generator.permutation(6000) < 36
+    odds = np.where(truth, 4.0, -3.0) + 1.5 * generator.normal(size=6000)
+    answers = [np.array([1 - share, share]) for share in 1 / (1 + np.exp(-odds))]
+    task, examples = classify(), given(["yes" if each else "no" for each in truth])
+    found = task.scores(examples, task.shifted(answers, task.best_threshold(examples, answers, "f1")))["metrics"]["f1"]
+    right = np.cumsum(truth[np.argsort(-odds)])
+    best = (2 * right / (36 + np.arange(1, 6001))).max()
+    assert best > 0.7
+    assert found > best - 0.02
+
+
 def test_shifting_there_and_back() -> None:
     task = classify()
     answer = np.array([0.3, 0.7])

@@ -53,12 +53,12 @@ def test_columns_in_the_order_of_the_sample(tmp_path: Path) -> None:
 
 def test_probabilities_where_the_sample_has_some(tmp_path: Path) -> None:
     lines, _ = submitted(tmp_path, "id,target\na,0.5\nb,0.5\nc,0.5\n")
-    assert lines == ["id,target", "a,0.100000", "b,0.800000", "c,0.600000"]
+    assert lines == ["id,target", "a,0.1", "b,0.8", "c,0.6"]
 
 
 def test_a_probability_in_a_column_of_its_class(tmp_path: Path) -> None:
     lines, _ = submitted(tmp_path, "id,no\na,0.5\nb,0.5\nc,0.5\n")
-    assert lines == ["id,no", "a,0.900000", "b,0.200000", "c,0.400000"]
+    assert lines == ["id,no", "a,0.9", "b,0.2", "c,0.4"]
 
 
 def test_a_sample_with_tabs(tmp_path: Path) -> None:
@@ -94,11 +94,30 @@ def test_labels_that_look_like_numbers_are_labels(tmp_path: Path) -> None:
 def test_a_metric_of_probabilities_wants_no_labels(tmp_path: Path) -> None:
     sample = "id,target\na,0\nb,0\nc,0\n"
     lines, _ = submitted(tmp_path, sample, task=task(["0", "1"]), metric="roc_auc")
-    assert lines == ["id,target", "a,0.100000", "b,0.800000", "c,0.600000"]
+    assert lines == ["id,target", "a,0.1", "b,0.8", "c,0.6"]
     lines, _ = submitted(tmp_path, None, task=task(["0", "1"]), metric="log_loss")
-    assert lines[1:] == ["a,0.100000", "b,0.800000", "c,0.600000"]
+    assert lines[1:] == ["a,0.1", "b,0.8", "c,0.6"]
     lines, _ = submitted(tmp_path, "id,target\na,no\nb,no\nc,no\n", metric="roc_auc")
     assert lines[1:] == ["a,no", "b,yes", "c,yes"]
+
+
+def test_labels_of_a_table_of_numbers_are_written_as_the_sample_does(tmp_path: Path) -> None:
+    """pandas writes 0.0 and 1.0; and a sample that is all 0 shows no probabilities where labels are scored."""
+    sample = "id,target\na,0\nb,0\nc,0\n"
+    lines, _ = submitted(tmp_path, sample, task=task(["0.0", "1.0"]))
+    assert lines == ["id,target", "a,0", "b,1", "c,1"]
+    lines, _ = submitted(tmp_path, sample)
+    assert lines == ["id,target", "a,no", "b,yes", "c,yes"]
+    lines, _ = submitted(tmp_path, sample.replace("0\n", "1.0\n"), task=task(["0.0", "1.0"]))
+    assert lines == ["id,target", "a,0.0", "b,1.0", "c,1.0"]
+
+
+def test_small_probabilities_keep_their_digits(tmp_path: Path) -> None:
+    answers = [np.array([1 - share, share]) for share in (3e-7, 1e-12, 0.25)]
+    lines, _ = submitted(tmp_path, "id,target\na,0.5\nb,0.5\nc,0.5\n", answers=answers)
+    assert [float(line.split(",")[1]) for line in lines[1:]] == [3e-7, 1e-12, 0.25]
+    assert task().unpacked(task().packed(answers[0]))[1] == 3e-7
+    assert task().told(examples(["a"])[0], answers[0])["probabilities"]["yes"] == 3e-7
 
 
 def test_quotes_in_a_table_with_tabs_stay_as_they_are(tmp_path: Path) -> None:
@@ -111,7 +130,7 @@ def test_quotes_in_a_table_with_tabs_stay_as_they_are(tmp_path: Path) -> None:
 
 def test_a_column_for_each_class(tmp_path: Path) -> None:
     lines, _ = submitted(tmp_path, "id,yes,no\na,0,0\nb,0,0\nc,0,0\n")
-    assert lines == ["id,yes,no", "a,0.100000,0.900000", "b,0.800000,0.200000", "c,0.600000,0.400000"]
+    assert lines == ["id,yes,no", "a,0.1,0.9", "b,0.8,0.2", "c,0.6,0.4"]
 
 
 def test_numbers(tmp_path: Path) -> None:

@@ -102,6 +102,13 @@ def test_questions_with_their_answers(tmp_path: Path, name: str) -> None:
     assert len(read) == 3
 
 
+def test_what_is_impossible_has_no_answer(tmp_path: Path) -> None:
+    """Whatever stands there: an empty one without a place, or a plausible one."""
+    for answer in ({"text": "", "answer_start": -1}, {"text": "杭州", "answer_start": 12}):
+        path = changed(tmp_path / "a.json", FIRST, answers=[answer], is_impossible=True)
+        assert next(iter(questions(path, labelled=True))).answers == ()
+
+
 def test_a_file_in_one_line_and_ids_written_with_escapes(tmp_path: Path) -> None:
     content = copy.deepcopy(FILE)
     content["data"][1]["paragraphs"][0]["qas"][0]["id"] = '问"1\\'

@@ -242,6 +242,20 @@ def test_public_sets(data: Path, name: str, columns: list[str], num_rows: int | 
     assert all(row.values[column] for row in rows for column in columns)
 
 
+@pytest.mark.parametrize("suffix", ["csv", "tsv"])
+def test_a_file_without_a_header_may_lack_the_labels(tmp_path: Path, suffix: str):
+    separator = "," if suffix == "csv" else "\t"
+    path = tmp_path / f"a.{suffix}"
+    path.write_text("\n".join(separator.join(row) for row in (("1", "one"), ("2", "two"))) + "\n", encoding="utf-8")
+    names = ["id", "text", "label"]
+    assert [row.values for row in read_rows(path, ["text"], names, lacking="label")] == [
+        {"id": "1", "text": "one"},
+        {"id": "2", "text": "two"},
+    ]
+    with pytest.raises(UserError, match="this row has 2 fields"):
+        list(read_rows(path, ["text"], names))
+
+
 @pytest.mark.data
 def test_public_sets_without_a_header_name_what_is_there(data: Path):
     error = refusal(data / "classify" / "sst2_train.tsv", "text")

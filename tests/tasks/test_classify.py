@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bertwright.checkpoint import load_checkpoint
-from bertwright.config import FinetuneRecipe, ReadingSettings
+from bertwright.config import FinetuneRecipe, ReadingSettings, TricksSettings
 from bertwright.errors import UserError
 from bertwright.evaluate import evaluate
 from bertwright.finetune import Examples, finetune
@@ -20,7 +20,7 @@ from bertwright.predict import Predictor, predict
 from bertwright.recipe import parse
 from bertwright.start import TABLE
 from bertwright.tasks import TASKS
-from bertwright.tasks.task import read_all
+from bertwright.tasks.task import Example, read_all
 from helpers import ENDS, SMALL_TRAINING, SUBJECTS, WORDS, call
 
 MOODS = (*WORDS["positive"], *WORDS["negative"])
@@ -66,6 +66,32 @@ def answers_of(run: Path, source: str, target: Path) -> list[dict[str, str]]:
     predict(run, source, str(target))
     with target.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+def labelled(*labels: str) -> list[Example]:
+    """Examples with these labels."""
+    return [
+        Example(id=str(number), file="", line=number, texts=("x",), label=label, columns={})
+        for number, label in enumerate(labels)
+    ]
+
+
+def test_class_weights_are_1_on_average() -> None:
+    """Over the examples, and though a class that is known does not occur."""
+    task, examples = TASKS["classify"](ReadingSettings(), ["a", "b", "c"]), labelled(*"aaaaaab")
+    task.use(TricksSettings(class_weights="balanced"), examples)
+    assert task.class_weights is not None
+    weights = [float(task.class_weights[task.labels.index(str(each.label))]) for each in examples]
+    assert np.mean(weights) == pytest.approx(1)
+    assert weights[-1] == pytest.approx(6 * weights[0])
+
+
+def test_a_confusion_table_of_thousands_of_classes_is_not_kept() -> None:
+    labels = [f"{number:04}" for number in range(3000)]
+    task, answers = TASKS["classify"](ReadingSettings(), labels), list(np.eye(3000)[:20])
+    scores = task.scores(labelled(*labels[:20]), answers)
+    assert scores["metrics"]["accuracy"] == 1
+    assert "confusion" not in scores
 
 
 # ---------------------------------------------------------------------------------------------- kinds of labels

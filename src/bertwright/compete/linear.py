@@ -8,6 +8,12 @@ import numpy as np
 DRIFT_TEXTS = 2000
 """Of each file that drift is told from, at most."""
 
+FEWEST_FEATURES, MOST_FEATURES = 1000, 200_000
+"""N-grams that a model knows."""
+
+COEFFICIENTS = 2**22
+"""Of all classes together, at most, unless each has the fewest features: to learn takes twenty times their memory."""
+
 
 def probabilities(
     train: Sequence[str], labels: Sequence[str], classes: Sequence[str], texts: Sequence[str]
@@ -26,7 +32,7 @@ def probabilities(
     if len(set(labels)) == 1:  # nothing to learn
         found[:, classes.index(labels[0])] = 1
         return found
-    vectorizer = _vectorizer()
+    vectorizer = _vectorizer(max(FEWEST_FEATURES, min(MOST_FEATURES, COEFFICIENTS // len(classes))))
     model = LogisticRegression(C=10.0, max_iter=1000).fit(vectorizer.fit_transform(train), labels)
     found[:, [classes.index(name) for name in model.classes_]] = model.predict_proba(vectorizer.transform(texts))
     return found
@@ -47,7 +53,7 @@ def drift(train: Sequence[str], test: Sequence[str]) -> float:
     side = np.repeat([0, 1], size)
     if size < 5:
         return 0.5
-    features = _vectorizer().fit_transform(texts)
+    features = _vectorizer(MOST_FEATURES).fit_transform(texts)
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     judged = cross_val_predict(
         LogisticRegression(C=10.0, max_iter=1000), features, side, cv=folds, method="predict_proba"
@@ -55,8 +61,8 @@ def drift(train: Sequence[str], test: Sequence[str]) -> float:
     return float(roc_auc_score(side, np.asarray(judged)[:, 1]))
 
 
-def _vectorizer() -> Any:
-    """Characters alone, in pairs and in threes: good for Chinese, and no bad choice elsewhere."""
+def _vectorizer(features: int) -> Any:
+    """The most frequent characters, alone, in pairs and in threes: good for Chinese, and no bad choice elsewhere."""
     from sklearn.feature_extraction.text import TfidfVectorizer
 
-    return TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 3), sublinear_tf=True, max_features=200_000)
+    return TfidfVectorizer(analyzer="char_wb", ngram_range=(1, 3), sublinear_tf=True, max_features=features)

@@ -12,6 +12,7 @@ from bertwright.config import CompeteRecipe, MemberSettings, PretrainRecipe, exp
 from bertwright.doctor import examine
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
+from bertwright.finetune import check_length
 from bertwright.pretrain import pretrain
 from bertwright.recipe import parse
 from bertwright.run import digest, write_json, write_text
@@ -69,7 +70,8 @@ def check_members(recipe: CompeteRecipe, entries: Entries) -> None:
         settings = recipe_of(recipe, member, Path(recipe.run, "models", name), recipe.folds.seeds[0])
         task = TASKS[recipe.task](recipe.data.reading, entries.task.labels, entries.task.learnt)
         task.use(settings.tricks, entries.train)
-        load_checkpoint(checkpoint_folder(expand(member.start.checkpoint)), weights=False)
+        start = load_checkpoint(checkpoint_folder(expand(member.start.checkpoint)), weights=False)
+        check_length(int(max(member.train.length, *member.search.get("train.length", ()), 0)), start)
         if member.search:
             import_optuna()
 

@@ -2,7 +2,7 @@
 
 import codecs
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ class Form:
     fill: str
     """What stands beside the id: "answer", "probability" (of the second of two classes), or "probabilities", each in a
     column with the name of its class."""
+    spellings: dict[str, str] = field(default_factory=dict)
+    """Of labels that the sample writes in another way: 1 for 1.0."""
 
 
 def form_of(
@@ -66,6 +68,9 @@ def form_of(
             advice="set data.id_column to the one that holds them",
         )
     fill = _fill_of(sample, task, columns, id_column, rows, metric)
+    spellings = _spellings(
+        task.labels, {row.values[name].strip() for row in rows for name in columns if name != id_column}
+    )
     ids = [row.values[id_column] for row in rows]
     if len(set(ids)) < len(ids):
         twice = next(row for place, row in enumerate(rows) if row.values[id_column] in ids[:place])
@@ -77,7 +82,7 @@ def form_of(
             advice="is data.id_column the right column?",
         )
     if any(_is_numbered(example, id_column) for example in examples):
-        return Form(columns, id_column, ids, _by_order(sample, ids, examples, id_column), fill), [
+        return Form(columns, id_column, ids, _by_order(sample, ids, examples, id_column), fill, spellings), [
             f"the test file has no column {id_column!r}: its examples are taken in the order of the sample"
         ]
     place_of = {example.id: place for place, example in enumerate(examples)}
@@ -92,7 +97,7 @@ def form_of(
             )
     left = len(examples) - len(ids)
     odd = [f"the sample submission does not ask for {left:,} test examples"] if left else []
-    return Form(columns, id_column, ids, [place_of[each] for each in ids], fill), odd
+    return Form(columns, id_column, ids, [place_of[each] for each in ids], fill, spellings), odd
 
 
 def write_submission(path: Path, form: Form, task: Task, examples: Sequence[Example], answers: Sequence[Any]) -> None:
@@ -103,7 +108,7 @@ def write_submission(path: Path, form: Form, task: Task, examples: Sequence[Exam
             example, answer = examples[place], answers[place]
             write(
                 {
-                    name: identity if name == form.id_column else _value(task, example, answer, name, form.fill)
+                    name: identity if name == form.id_column else _value(task, example, answer, name, form)
                     for name in form.columns
                 }
             )
@@ -138,8 +143,8 @@ def _fill_of(path: Path, task: Task, columns: Sequence[str], id_column: str, row
     classes = task.problem == "single_label_classification"
     if len(others) == 1:
         shown = {row.values[others[0]].strip() for row in rows} - {""}
-        labels = shown <= set(task.labels) and metric not in OF_PROBABILITIES  # 0 and 1 may be either
-        if not classes or labels or not all(map(_is_share, shown)):
+        shares = all(map(_is_share, shown)) and (metric in OF_PROBABILITIES or not all(map(_is_whole, shown)))
+        if not classes or not shares or (shown <= set(task.labels) and metric not in OF_PROBABILITIES):
             return "answer"
         if others[0] in task.labels:
             return "probabilities"  # of this class
@@ -163,12 +168,23 @@ def _is_share(text: str) -> bool:
         return False
 
 
-def _value(task: Task, example: Example, answer: Any, column: str, fill: str) -> str:
-    if fill == "probabilities":
-        return f"{float(answer[task.labels.index(column)]):.6f}"
-    if fill == "probability":
-        return f"{float(answer[1]):.6f}"
+def _is_whole(text: str) -> bool:
+    return text.lstrip("+-").isdecimal()
+
+
+def _spellings(labels: Sequence[str], shown: set[str]) -> dict[str, str]:
+    """How a sample writes labels, where these are whole numbers with a point, as tables of numbers have them: 1.0."""
+    pointed = all(_is_whole(label.removesuffix(".0")) for label in labels)
+    return {label: label.removesuffix(".0") for label in labels} if pointed and all(map(_is_whole, shown)) else {}
+
+
+def _value(task: Task, example: Example, answer: Any, column: str, form: Form) -> str:
+    if form.fill == "probabilities":
+        return f"{float(answer[task.labels.index(column)]):.9g}"
+    if form.fill == "probability":
+        return f"{float(answer[1]):.9g}"
     told = task.told(example, answer)
     if isinstance(task, Tag):
         return " ".join(told["labels"])
-    return str(told["answer" if isinstance(task, QuestionAnswering) else "label"])
+    label = str(told["answer" if isinstance(task, QuestionAnswering) else "label"])
+    return form.spellings.get(label, label)

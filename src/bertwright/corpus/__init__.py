@@ -47,18 +47,21 @@ def read(settings: CorpusSettings, counts: Counts) -> Iterator[Record]:
         )
 
 
-def read_rows(path: Path, columns: Sequence[str], names: Sequence[str] = ()) -> Iterator[Row]:
+def read_rows(
+    path: Path, columns: Sequence[str], names: Sequence[str] = (), *, lacking: str | None = None
+) -> Iterator[Row]:
     """Read a labelled file: the rows of a table in which all the named columns exist and hold text in every row.
 
     Args:
         path: the table.
         columns: that must be there.
         names: of the columns of a file whose first line does not name them.
+        lacking: one of these names, whose column the file may be without.
 
     Raises:
         UserError: see `table.rows`.
     """
-    return table.rows(path, columns, names)
+    return table.rows(path, columns, names, lacking)
 
 
 def held_out(record: Record, settings: CorpusSettings) -> bool:

@@ -56,6 +56,12 @@ def table_format(path: Path) -> str:
     return suffixes[-1] if suffixes else ""
 
 
+def stem(path: Path) -> str:
+    """A file's name without the suffixes of its format and its compression."""
+    name = path.name
+    return name[: name.lower().rfind(suffix)] if (suffix := table_format(path)) else name
+
+
 @contextmanager
 def open_text(path: Path) -> Iterator[TextIO]:
     r"""Open a file as a stream of text.

@@ -108,7 +108,7 @@ def _question(
         _refuse(where, "true or false as 'is_impossible'", path, line)
     if not answers and not impossible:
         _refuse(where, 'answers, or "is_impossible": true', path, line)
-    return Question(identity, text, context, tuple(answers), line)
+    return Question(identity, text, context, () if impossible else tuple(answers), line)
 
 
 def _list(value: Any, key: str, where: str, path: Path, line: int | None = None) -> list[Any]:

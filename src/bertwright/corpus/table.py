@@ -6,8 +6,9 @@ takes them for quoting joins thousands of rows into one without a word.
 
 import csv
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
 
@@ -28,6 +29,9 @@ _FORMATS = {
 }
 _COLUMNS_SHOWN, _NAME_SHOWN = 20, 40
 
+Header = Callable[[int, list[str]], tuple[list[str], bool]]
+"""Line and fields of the first row -> the names of the columns, and whether that row is one of the table."""
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -39,7 +43,9 @@ class Row:
     """Column name -> text."""
 
 
-def rows(path: Path, columns: Sequence[str] = (), names: Sequence[str] = ()) -> Iterator[Row]:
+def rows(
+    path: Path, columns: Sequence[str] = (), names: Sequence[str] = (), lacking: str | None = None
+) -> Iterator[Row]:
     """Read a table in a stream.
 
     csv and tsv begin with a line of column names; blank lines are left out. In jsonl, numbers become the text that
@@ -51,7 +57,8 @@ def rows(path: Path, columns: Sequence[str] = (), names: Sequence[str] = ()) -> 
             .gz, .xz or .zst after it.
         columns: columns that every row must have, with text in them (maybe an empty one).
         names: of the columns of a csv or tsv file whose first line does not name them. A first line that names all of
-            `columns` is not taken for a row; rows may have `columns` alone, without the others (labels).
+            `columns` is not taken for a row; rows may have `columns` alone, without the others.
+        lacking: one of `names`, whose column the file may be without (labels).
 
     Raises:
         UserError: with file and line: a named column is missing (the message lists those found) or null, a row has
@@ -71,7 +78,7 @@ def rows(path: Path, columns: Sequence[str] = (), names: Sequence[str] = ()) -> 
         )
     with open_text(path) as stream:
         row = None
-        for row in read[_FORMATS[suffix]](path, stream, columns, names):
+        for row in read[_FORMATS[suffix]](path, stream, columns, partial(_names, path, columns, names, lacking)):
             yield row
     if row is None:
         raise UserError(
@@ -100,7 +107,7 @@ def table(path: Path, settings: CorpusSettings) -> Iterator[Record]:
         )
 
 
-def _read_csv(path: Path, stream: TextIO, columns: Sequence[str], given: Sequence[str]) -> Iterator[Row]:
+def _read_csv(path: Path, stream: TextIO, _columns: Sequence[str], header: Header) -> Iterator[Row]:
     # The limit is the whole process's and only ever raised; it stays finite, since a quote that is never closed would
     # gather the rest of the file in one field.
     csv.field_size_limit(max(csv.field_size_limit(), LONGEST))
@@ -111,7 +118,7 @@ def _read_csv(path: Path, stream: TextIO, columns: Sequence[str], given: Sequenc
         for fields in reader:
             if fields:
                 if not names:
-                    names, is_row = _names(path, begin, fields, columns, given)
+                    names, is_row = header(begin, fields)
                     if not is_row:
                         begin = reader.line_num + 1
                         continue
@@ -134,7 +141,7 @@ def _read_csv(path: Path, stream: TextIO, columns: Sequence[str], given: Sequenc
         ) from None
 
 
-def _read_tsv(path: Path, stream: TextIO, columns: Sequence[str], given: Sequence[str]) -> Iterator[Row]:
+def _read_tsv(path: Path, stream: TextIO, _columns: Sequence[str], header: Header) -> Iterator[Row]:
     names: list[str] = []
     for number, raw in enumerate(stream, start=1):
         line = raw.rstrip("\n")
@@ -142,7 +149,7 @@ def _read_tsv(path: Path, stream: TextIO, columns: Sequence[str], given: Sequenc
             continue
         fields = line.split("\t")
         if not names:
-            names, is_row = _names(path, number, fields, columns, given)
+            names, is_row = header(number, fields)
             if not is_row:
                 continue
         if len(fields) != len(names):
@@ -151,7 +158,7 @@ def _read_tsv(path: Path, stream: TextIO, columns: Sequence[str], given: Sequenc
             yield Row(number, dict(zip(names, fields, strict=True)))
 
 
-def _read_jsonl(path: Path, stream: TextIO, columns: Sequence[str], _names: Sequence[str]) -> Iterator[Row]:
+def _read_jsonl(path: Path, stream: TextIO, columns: Sequence[str], _header: Header) -> Iterator[Row]:
     # Numbers stay as they are written: 1.50 is not to become 1.5, nor a long id 1e+17.
     decode = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_constant).decode
     for number, line in enumerate(stream, start=1):
@@ -178,13 +185,15 @@ def _read_jsonl(path: Path, stream: TextIO, columns: Sequence[str], _names: Sequ
 
 
 def _names(
-    path: Path, line: int, fields: list[str], columns: Sequence[str], given: Sequence[str]
+    path: Path, columns: Sequence[str], given: Sequence[str], lacking: str | None, line: int, fields: list[str]
 ) -> tuple[list[str], bool]:
     """The names of the columns, told by the first row or given; and whether that row is one of the table."""
     if not given or (columns and set(columns) <= {field.strip() for field in fields}):
         return _header(path, line, fields, columns), False
     names = _header(path, 0, list(given), columns)
-    if len(fields) == len(columns) != len(given):
+    if lacking in names and len(fields) == len(given) - 1:
+        names = [name for name in names if name != lacking]
+    elif len(fields) == len(columns) != len(given):
         names = [name for name in names if name in columns]
     return names, True
 

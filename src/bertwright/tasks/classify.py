@@ -30,7 +30,10 @@ from bertwright.tasks.task import MOST_WRONG, Example, Task, Window, of_examples
 from bertwright.tokenizer import Tokenizer
 
 THRESHOLDS = 50
-"""That are tried where one is to be chosen."""
+"""That are tried among all odds, and as many among those of what is right, where one is to be chosen."""
+
+CONFUSED = 300
+"""Classes of which a table of confusion is kept, at most: it grows with their square."""
 
 PROBLEMS = {
     "class": "single_label_classification",
@@ -71,7 +74,8 @@ class Classify(Task):
     def read(self, path: Path, *, labelled: bool = True) -> Iterator[Example]:
         """Read the rows of a table."""
         columns = [*self.text_columns, *([self.settings.label_column] if labelled else [])]
-        for row in read_rows(path, columns, self.settings.columns):
+        lacking = None if labelled else self.settings.label_column
+        for row in read_rows(path, columns, self.settings.columns, lacking=lacking):
             written = row.values[self.settings.label_column].strip() if labelled else ""
             if labelled and written in self.settings.ignored_labels:
                 self.ignored += 1
@@ -257,15 +261,25 @@ class Classify(Task):
         ):
             return 0.0
         shares = np.clip(np.stack(answers), 1e-9, 1 - 1e-9)
-        odds = (np.log(shares) - np.log1p(-shares))[:, slice(None) if kind == "classes" else 1]
-        places = np.unique(np.quantile(odds, np.linspace(0.01, 0.99, THRESHOLDS)))
-        tried = [0.0, *((places[1:] + places[:-1]) / 2).tolist()]  # 0 comes first: it wins where nothing is better
+        odds = np.log(shares) - np.log1p(-shares)
+        right = np.array([np.isin(self.labels, each.label) for each in examples])
+        if kind == "class":
+            odds, right = odds[:, 1], right[:, 1]
+        # Just below each of these; where few are right, hardly one of all odds lies among theirs.
+        known = [each for each in (odds.ravel(), odds[right]) if each.size]
+        places = [np.quantile(each, np.linspace(0, 1, THRESHOLDS), method="nearest") for each in known]
+        values = np.unique(odds)
+        above = np.setdiff1d(np.searchsorted(values, np.concatenate(places)), [0])
+        tried = [
+            0.0,
+            *((values[above - 1] + values[above]) / 2).tolist(),
+        ]  # 0 comes first: it wins if nothing is better
         reached = [self.scores(examples, self.shifted(answers, each))["metrics"][metric] for each in tried]
         return float(tried[int(np.argmax(reached))])
 
     def packed(self, answer: Any) -> list[float]:
         """Its numbers."""
-        return [round(float(value), 7) for value in answer]
+        return [float(f"{value:.9g}") for value in answer]
 
     def unpacked(self, packed: Any) -> np.ndarray:
         """The numbers."""
@@ -295,10 +309,11 @@ class Classify(Task):
         truth, chosen = np.array([number[example.label] for example in examples]), given.argmax(axis=1)
         right = given[np.arange(len(truth)), truth]
         order = [n for n in np.argsort(right, kind="stable") if chosen[n] != truth[n]]
+        if len(self.labels) <= CONFUSED:
+            found["confusion"] = confusion(truth, chosen, len(self.labels))
         return {
             **found,
             "metrics": classification_metrics(truth, chosen, len(self.labels)) | probability_metrics(truth, given),
-            "confusion": confusion(truth, chosen, len(self.labels)),
             "most_wrong": [
                 self._wrong(examples[n], self.labels[truth[n]], self.labels[chosen[n]], right[n])
                 for n in order[:MOST_WRONG]
@@ -317,7 +332,7 @@ class Classify(Task):
         del example
         if self.settings.label_kind == "number":
             return {"label": round(float(answer[0]), 6)}
-        shares = {label: round(float(share), 6) for label, share in zip(self.labels, answer, strict=True)}
+        shares = {label: float(f"{share:.6g}") for label, share in zip(self.labels, answer, strict=True)}
         if self.settings.label_kind == "classes":
             return {"label": self.settings.label_separator.join(self._chosen(answer)), "probabilities": shares}
         best = self.labels[int(answer.argmax())]

@@ -247,7 +247,7 @@ class Task(ABC):
                 advice=f"leave out tricks.{asked[0]}",
             )
         if tricks.class_weights == "balanced":
-            weights = counts.sum() / (len(counts) * np.maximum(counts, 1))
+            weights = counts.sum() / (np.count_nonzero(counts) * np.maximum(counts, 1))
             self.class_weights = torch.tensor(weights, dtype=torch.float32)
 
     def class_loss(self, logits: Tensor, wanted: Tensor) -> Tensor:
