@@ -143,7 +143,6 @@ def _model(recipe: FinetuneRecipe, data: "Examples", start: Checkpoint) -> tuple
     """
     task = data.task
     model = task.model(start.config.model_copy(update={"dropout": recipe.start.dropout}), recipe.start.pooling)
-    task.prepare(model, data.examples["train"])
     model.dropout_samples = recipe.tricks.dropout_samples
     if recipe.start.weights == "random":
         return model, [name for name, _ in model.named_parameters()]
@@ -166,6 +165,7 @@ class Examples:
         self.task.learn(given.known if given is not None else sides["train"])  # before some of them are held out
         for examples in self.examples.values():  # before an hour of training
             self.task.check(examples)
+        self.task.measure(self.examples["train"])
         self.task.use(recipe.tricks, self.examples["train"])
         self.metric = recipe.data.metric or self.task.metric_names[0]
         if self.metric not in self.task.metric_names:

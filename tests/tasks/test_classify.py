@@ -15,7 +15,7 @@ from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe, ReadingSettings, TricksSettings
 from bertwright.errors import UserError
 from bertwright.evaluate import evaluate
-from bertwright.finetune import Examples, finetune
+from bertwright.finetune import Examples, Given, finetune, read_files
 from bertwright.predict import Predictor, predict
 from bertwright.recipe import parse
 from bertwright.start import TABLE
@@ -133,6 +133,28 @@ def test_numbers(trained: Path, tmp_path: Path) -> None:
     for label, message in (("three", "the label 'three' is no number"), ("inf", "is no number"), ("", "has no label")):
         with pytest.raises(UserError, match=message):
             evaluate(tmp_path / "run", write_table(tmp_path / "bad.csv", [{"text": "房间很好", "label": label}]))
+
+
+def test_numbers_of_any_size_are_learnt_alike(trained: Path, tmp_path: Path) -> None:
+    """Prices and years as numbers from 0 to 5: only their mean and deviation differ, which training does not see."""
+    worth = {mood: number % 6 for number, mood in enumerate(MOODS)}
+    told = {}
+    for factor, mean in ((1, 0), (8192, 2**20)):
+        rows = [{"text": text, "label": str(factor * worth[mood] + mean)} for _, mood, text in reviews(120)]
+        settings = recipe(trained, tmp_path / str(factor) / "run", "classify", rows, label_kind="number")
+        finetune(settings)
+        found = Predictor.load(Path(settings.run)).predict([text for _, _, text in reviews(20)])
+        told[factor] = np.array([each["label"] for each in found])
+    np.testing.assert_allclose((told[8192] - 2**20) / 8192, told[1], atol=1e-3)
+
+
+def test_the_mean_of_numbers_is_that_of_the_training_examples(trained: Path, tmp_path: Path) -> None:
+    """Of a competition all labels are known, but those that are held out must not tell even that."""
+    rows = [{"text": text, "label": str(number)} for number, (_, _, text) in enumerate(reviews(40))]
+    settings = recipe(trained, tmp_path / "run", "classify", rows, label_kind="number")
+    sides = read_files(TASKS["classify"](settings.data.reading), settings.data)
+    task = Examples(settings, Given(sides, known=[*sides["train"], *sides["test"]])).task
+    assert task.learnt == {"mean": 14.5, "deviation": pytest.approx(np.arange(30).std())}
 
 
 def test_pairs(trained: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from bertwright.batches import Batch, Rows, Segments, SpecialTokens
@@ -46,7 +46,8 @@ class Classify(Task):
     """A class, classes or a number for a text.
 
     An example's label is a text (class), a tuple of texts (classes) or a number; its answer is an array: probabilities
-    [C], or the number [1].
+    [C], or the number [1]. A model says by how many deviations a number differs from the mean of those it has learnt
+    from, both in `learnt`: at the rates of fine-tuning it could never reach a price or a year.
     """
 
     loss = "classes"
@@ -144,6 +145,12 @@ class Classify(Task):
                 if label not in known:
                     raise unknown_label(label, self.labels, example)
 
+    def measure(self, examples: Sequence[Example]) -> None:
+        """The mean of numbers, and their deviation."""
+        if self.settings.label_kind == "number":
+            values = np.array([example.label for example in examples])
+            self.learnt |= {"mean": float(values.mean()), "deviation": float(values.std()) or 1.0}
+
     def windows(
         self, tokenizer: Tokenizer, special: SpecialTokens, examples: Sequence[Example], length: int
     ) -> list[Window]:
@@ -173,7 +180,7 @@ class Classify(Task):
         if example.label is None:
             return 0
         if self.settings.label_kind == "number":
-            return np.float32(example.label)
+            return np.float32((example.label - self.learnt["mean"]) / self.learnt["deviation"])
         if self.settings.label_kind == "class":
             return number[example.label]
         return np.isin(self.labels, example.label).astype(np.float32)
@@ -185,12 +192,6 @@ class Classify(Task):
     def purpose(self, config: ModelConfig, pooling: str) -> str:
         """A BERT with mean pooling is read by `transformers` as a bare encoder only."""
         return "encoder" if config.layout == "bert" and pooling == "mean" else "classify"
-
-    def prepare(self, model: EncoderModel, examples: Sequence[Example]) -> None:
-        """A number begins as the mean."""
-        if self.settings.label_kind == "number":
-            assert isinstance(model, ClassificationModel)
-            nn.init.constant_(model.classifier.bias, float(np.mean([example.label for example in examples])))
 
     def loss_sum(self, logits: Tensor, batch: Batch) -> Tensor:
         """Cross-entropy of the class or of each class, or the squared error."""
@@ -229,7 +230,7 @@ class Classify(Task):
 
     def _activated(self, logits: np.ndarray) -> np.ndarray:
         if self.settings.label_kind == "number":
-            return logits
+            return logits.astype(np.float64) * self.learnt["deviation"] + self.learnt["mean"]
         if self.settings.label_kind == "classes":
             return 1 / (1 + np.exp(-logits.astype(np.float64)))
         shares = np.exp(logits - logits.max(), dtype=np.float64)
@@ -331,7 +332,7 @@ class Classify(Task):
         """The most likely label with its probability, the likely ones, or the number; and all probabilities."""
         del example
         if self.settings.label_kind == "number":
-            return {"label": round(float(answer[0]), 6)}
+            return {"label": float(f"{answer[0]:.9g}")}
         shares = {label: float(f"{share:.6g}") for label, share in zip(self.labels, answer, strict=True)}
         if self.settings.label_kind == "classes":
             return {"label": self.settings.label_separator.join(self._chosen(answer)), "probabilities": shares}

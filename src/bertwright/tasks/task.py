@@ -125,6 +125,10 @@ class Task(ABC):
             UserError: one has; with file and line.
         """
 
+    def measure(self, examples: Sequence[Example]) -> None:
+        """Learn what may come from no other examples than those that are trained on."""
+        del examples
+
     @abstractmethod
     def windows(
         self, tokenizer: Tokenizer, special: SpecialTokens, examples: Sequence[Example], length: int
@@ -206,10 +210,6 @@ class Task(ABC):
     def problem(self) -> str | None:
         """Of a classifier: its problem_type in `transformers`."""
         return None
-
-    def prepare(self, model: EncoderModel, examples: Sequence[Example]) -> None:
-        """Set what a fresh head should begin with."""
-        del model, examples
 
     def settle(self, examples: Sequence[Example], answers: list[Any]) -> None:
         """Choose what is to be chosen by the development examples, after training."""
