@@ -152,8 +152,10 @@ def test_a_linear_model_sees_places_and_runs() -> None:
     sequences = [list(generator.choice(list("ACGT"), 12)) for _ in range(400)]
 
     def score(given: list[list[str]], labels: list[float], number: bool = False) -> float:
-        truth = np.array(labels)
-        found = linear_answers(given[:300], truth[:300], given[300:], right if not number else rank, number=number)
+        truth, parts = np.array(labels), {"train": slice(240), "development": slice(240, 300), "test": slice(300, None)}
+        sides = {side: given[part] for side, part in parts.items()}
+        known = {side: truth[parts[side]] for side in ("train", "development")}
+        found = linear_answers(sides, known, right if not number else rank, number=number)
         return (rank if number else right)(found, truth[300:])
 
     def rank(answers: np.ndarray, truth: np.ndarray) -> float:
@@ -214,7 +216,9 @@ def test_the_command(recipe: Path, english: Path, tmp_path: Path) -> None:
     result = json.loads(answer.out)
     (found,) = result["sets"]
     starts = found["starts"]
-    assert set(starts) == {"text", "reembedded", "random", "words", "trainings", "own", "linear"}
+    assert set(starts) == {"text", "reembedded", "random", "words", "trainings", "own", "linear", "majority"}
+    labels = [line.split(",")[1] for line in (tmp_path / "test.csv").read_text(encoding="utf-8").splitlines()[1:]]
+    assert starts["majority"]["scores"][0] in (labels.count("yes") / 20, labels.count("no") / 20)
     assert starts["linear"]["scores"][0] > 0.9
     assert all(len(starts[start]["scores"]) == 2 for start in ("text", "random", "own"))
     assert len(starts["text"]["curves"][0]) == 2
@@ -255,6 +259,47 @@ def test_all_starts_see_the_same_examples(recipe: Path, english: Path, tmp_path:
                 for pair in zip(one.texts[0].split(), other.texts[0], strict=True)
             }
             assert len(pairs) == 4
+
+
+def test_a_start_may_have_a_rate_of_its_own(recipe: Path, english: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    seen: list[tuple[str, str, float]] = []
+
+    def watched(settings: FinetuneRecipe, **more: Any) -> dict[str, Any]:
+        start = Path(settings.run).name.split("-")[1]
+        seen.append((start, settings.optimizer.name, settings.optimizer.learning_rate))
+        return finetune(settings, **more)
+
+    monkeypatch.setattr(trainings, "finetune", watched)
+    muon = '[optimizer]\nname = "muon"\n'
+    recipe.write_text(recipe.read_text(encoding="utf-8").replace("[optimizer]\n", muon), encoding="utf-8")
+    arguments = ("analyze", "domains", recipe, "--seed", "1", "--text", english, "--run", tmp_path / "run")
+    rates = ("--rate", "text=0.002", "--rate", "random=0.003")
+    assert call(*arguments, *rates).code == 0
+    assert seen == [
+        ("text", "adamw", 0.002),
+        ("reembedded", "muon", 0.01),
+        ("random", "adamw", 0.003),
+        ("own", "muon", 0.01),
+    ]
+    assert "there is no start 'other'" in call(*arguments, "--rate", "other=0.1").err
+    assert "text=2 gives no learning rate" in call(*arguments, "--rate", "text=2").err
+
+
+def test_what_is_missing_is_told_before_the_first_training(recipe: Path, english: Path, tmp_path: Path) -> None:
+    """Of the last set, too: its file, its checkpoint, and what it would be read at."""
+    text = recipe.read_text(encoding="utf-8")
+    wrongs = {
+        str(tmp_path / "test.csv"): str(tmp_path / "none.csv"),
+        str(english): str(tmp_path / "none"),
+        "length = 32": "length = 65",
+    }
+    for number, (found, wrong) in enumerate(wrongs.items()):
+        assert found in text
+        other = tmp_path / f"other{number}.toml"
+        other.write_text(text.replace(found, wrong), encoding="utf-8")
+        answer = call("analyze", "domains", recipe, other, "--text", english, "--run", tmp_path / "run")
+        assert answer.code != 0
+        assert not (tmp_path / "run" / "cells").exists(), found
 
 
 def test_a_number_is_scored_by_its_rank_throughout(recipe: Path, english: Path, tmp_path: Path) -> None:

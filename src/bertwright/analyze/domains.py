@@ -24,7 +24,7 @@ from bertwright.checkpoint import Checkpoint, Description, load_checkpoint, save
 from bertwright.config import FinetuneRecipe, expand
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
-from bertwright.finetune import Given, parted, read_files
+from bertwright.finetune import Given, check_length, parted, read_files
 from bertwright.metrics import regression_metrics
 from bertwright.model.heads import BareModel
 from bertwright.predict import Predictor
@@ -43,8 +43,8 @@ MORE = ("unused", "words", "trainings")
 """The text encoder with vectors of [unused] tokens in place of words; with other words for each seed, but always the
 first seed's training; with the first seed's words, but another training for each seed."""
 
-OWN, LINEAR = "own", "linear"
-"""An encoder of the alphabet, no encoder."""
+OWN, LINEAR, MAJORITY = "own", "linear", "majority"
+"""An encoder of the alphabet; no encoder; always the most frequent class."""
 
 SHORTEST = 2
 """Letters of a word that a symbol is renamed to, at least."""
@@ -78,11 +78,9 @@ class DataSet:
         """What it is scored by."""
         return "accuracy" if self.labels else "spearman"
 
-    @property
-    def truth(self) -> np.ndarray:
-        """[N], the numbers of the right classes of the test examples, or their numbers."""
-        test = self.sides["test"]
-        return np.array([self.labels.index(each.label) if self.labels else each.label for each in test])
+    def truth(self, side: str) -> np.ndarray:
+        """[N], the numbers of the right classes of the examples of a side, or their numbers."""
+        return np.array([self.labels.index(each.label) if self.labels else each.label for each in self.sides[side]])
 
     def score(self, answers: np.ndarray, truth: np.ndarray) -> float:
         """Of answers, [N]."""
@@ -98,7 +96,7 @@ def domains(
     *,
     text: str | None = None,
     more: Sequence[str] = (),
-    random_rate: float | None = None,
+    rates: Mapping[str, float] | None = None,
     say: Callable[[str], None] = lambda _: None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
@@ -112,7 +110,8 @@ def domains(
         text: checkpoint of the text encoder; the recipes' own checkpoints were pre-trained on their alphabets then, and
             are compared, too. None: the recipes' checkpoints are text encoders.
         more: starts out of MORE.
-        random_rate: learning rate from random weights; None: that of the recipe.
+        rates: start -> learning rate of AdamW, in place of the recipe's optimizer; those of MORE have that of "text".
+            What Muon has pre-trained wants it in fine-tuning, too, and public encoders want AdamW.
         say: told what happens now.
         progress: told after every step.
 
@@ -121,39 +120,36 @@ def domains(
         renaming), "parameters" (of the text encoder and the own one) and "starts": of each its "scores" on the test
         examples, by seed, its "curves" of development scores, [step, score] by seed, "reached" (the step at which their
         mean reaches the best mean of random weights, or None), and "against": the text encoder, the linear model -> the
-        difference to it, see `difference`. The linear model has one score.
+        difference to it, see `difference`. The linear model has one score, and so has the most frequent class.
 
     Raises:
-        UserError: a start is unknown, a recipe is not of this kind, or its data or checkpoints are missing or damaged.
+        UserError: a start is unknown, a recipe is not of this kind, or its data or checkpoints are missing or damaged;
+            all that is told before the first training.
         Interrupted: Ctrl-C or SIGTERM came; the training that went on was saved first.
     """
-    for start in more:
-        if start not in MORE:
-            raise UserError(f"there is no start {start!r}", expected=", ".join(MORE), advice="name one of them")
+    rates = rates or {}
+    starts = (*STARTS, *more, *([OWN] if text is not None else []))
+    for start, known in (*((each, MORE) for each in more), *((each, starts) for each in rates)):
+        if start not in known:
+            raise UserError(f"there is no start {start!r}", expected=", ".join(known), advice="name one of them")
     trainings = Trainings(folder, say, progress)
+    contests = [_contest(name, recipe, text, seeds[name]) for name, recipe in recipes.items()]
     sets = []
-    for name, recipe in recipes.items():
-        data = _read(name, recipe)
-        encoder = load_checkpoint(checkpoint_folder(expand(text or recipe.start.checkpoint)))
-        starts = (*STARTS, *more, *([OWN] if text is not None else []))
-        cells = {
-            start: [
-                _train(
-                    trainings, data, encoder, start, seed, seeds[name][0], random_rate if start == "random" else None
-                )
-                for seed in seeds[name]
-            ]
-            for start in starts
-        }
+    for data, encoder, own in contests:
+        numbers, cells = seeds[data.name], {}
+        for start in starts:
+            rate = rates.get(start, rates.get("text") if start in MORE else None)
+            cells[start] = [_train(trainings, data, encoder, start, seed, numbers[0], rate) for seed in numbers]
         settings = [digest(_content(data)), data.metric]
-        cells[LINEAR] = [trainings.cell(f"{name}-{LINEAR}", settings, partial(_linear, data))]
-        table = renaming(_symbols(data), encoder.tokenizer, seeds[name][0])
-        own = load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)))
+        cells[LINEAR] = [trainings.cell(f"{data.name}-{LINEAR}", settings, partial(_linear, data))]
+        if data.labels:
+            cells[MAJORITY] = [{"answers": [_most_frequent(data)] * len(data.sides["test"])}]
+        table = renaming(_symbols(data), encoder.tokenizer, numbers[0])
         sets.append(
             {
-                "name": name,
+                "name": data.name,
                 "metric": data.metric,
-                "seeds": list(seeds[name]),
+                "seeds": list(numbers),
                 "examples": {side: len(examples) for side, examples in data.sides.items()},
                 "symbols": len(table),
                 "example": dict(list(table.items())[:8]),
@@ -164,13 +160,27 @@ def domains(
     return keep_result({"kind": "domains", "sets": sets}, folder)
 
 
+def _contest(
+    name: str, recipe: FinetuneRecipe, text: str | None, seeds: Sequence[int]
+) -> tuple[DataSet, Checkpoint, Checkpoint]:
+    """A data set, the text encoder, and the recipe's own one: all that hours of training will want."""
+    data = _read(name, recipe)
+    own = load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)))
+    encoder = load_checkpoint(checkpoint_folder(expand(text))) if text is not None else own
+    for seed in seeds:
+        renaming(_symbols(data), encoder.tokenizer, seed)
+    for each in (encoder, own):
+        check_length(recipe.train.length, each)
+    return data, encoder, own
+
+
 def _outcomes(data: DataSet, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -> dict[str, dict[str, Any]]:
     """What each start comes to; see `domains`."""
     answers = {start: np.array([cell["answers"] for cell in of]) for start, of in cells.items()}
     curves = {start: [cell["curve"] for cell in of if "curve" in cell] for start, of in cells.items()}
     return {
         start: {
-            "scores": [data.score(each, data.truth) for each in answers[start]],
+            "scores": [data.score(each, data.truth("test")) for each in answers[start]],
             "curves": curves[start],
             "reached": reached(curves[start], curves["random"]) if curves[start] else None,
             "against": {
@@ -192,12 +202,18 @@ def _read(name: str, recipe: FinetuneRecipe) -> DataSet:
             advice="see docs/analyses.md",
         )
     task = TASKS[recipe.task](recipe.data.reading)
-    sides, _ = parted(task, recipe.data, read_files(task, recipe.data))
-    task.learn(sides["train"])
+    files = read_files(task, recipe.data)
+    sides, _ = parted(task, recipe.data, files)
+    task.learn(files["train"])
     for examples in sides.values():
         task.check(examples)
     spaced = any(len(each.texts[0].split()) > 1 for examples in sides.values() for each in examples)
     return DataSet(name, recipe, sides, task.labels if kind == "class" else [], spaced)
+
+
+def _most_frequent(data: DataSet) -> int:
+    """The number of the class that most training examples have."""
+    return int(np.bincount(data.truth("train")).argmax())
 
 
 def _symbols(data: DataSet) -> list[str]:
@@ -282,7 +298,7 @@ def _train(
         "data": {"train_examples": None},
     }
     if rate is not None:
-        sections["optimizer"] = {"learning_rate": rate}
+        sections["optimizer"] = {"name": "adamw", "learning_rate": rate}
     test = sides["test"]
     given = Given({side: each for side, each in sides.items() if side != "test"}, known=sides["train"])
     found = partial(_found, data, test)
@@ -303,9 +319,9 @@ def _found(data: DataSet, test: Sequence[Example], result: dict[str, Any], run: 
 
 def _linear(data: DataSet) -> dict[str, Any]:
     """The linear model's answers."""
-    train, test = (list(map(data.symbols, data.sides[side])) for side in ("train", "test"))
-    labels = [data.labels.index(each.label) if data.labels else each.label for each in data.sides["train"]]
-    return {"answers": linear_answers(train, np.array(labels), test, data.score, number=not data.labels).tolist()}
+    sequences = {side: list(map(data.symbols, examples)) for side, examples in data.sides.items()}
+    truth = {side: data.truth(side) for side in ("train", "development")}
+    return {"answers": linear_answers(sequences, truth, data.score, number=not data.labels).tolist()}
 
 
 def with_unused(encoder: Checkpoint, words: Sequence[str], folder: Path, seed: int) -> Path:
@@ -352,7 +368,7 @@ def difference(data: DataSet, one: np.ndarray, other: np.ndarray) -> list[float]
     Returns:
         The difference of the mean scores, and the two ends of the interval.
     """
-    truth = data.truth
+    truth = data.truth("test")
     groups = [each.columns.get(GROUP) or f"\0{number}" for number, each in enumerate(data.sides["test"])]
     members = [np.flatnonzero(np.array(groups) == group) for group in dict.fromkeys(groups)]
 

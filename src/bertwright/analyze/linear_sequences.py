@@ -1,6 +1,6 @@
 """A linear model on sequences of symbols: n-grams, and, where all are of one length, what stands at which place."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,22 +9,22 @@ LONGEST = 4
 """Symbols of an n-gram."""
 
 STRENGTHS = (0.1, 1.0, 10.0)
-"""Of which the best on a fifth of the training examples is taken (inverse of the regularisation)."""
+"""Of which the best on the development sequences is taken (inverse of the regularisation)."""
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 """Answers, and what is right -> how good they are."""
 
 
 def linear_answers(
-    train: Sequence[list[str]], labels: np.ndarray, test: Sequence[list[str]], score: Score, *, number: bool
+    sequences: Mapping[str, Sequence[list[str]]], truth: Mapping[str, np.ndarray], score: Score, *, number: bool
 ) -> np.ndarray:
-    """What a linear model answers to sequences.
+    """What a linear model answers to test sequences.
 
     Args:
-        train: sequences to learn from.
-        labels: of these, numbers of classes, or numbers.
-        test: N sequences.
-        score: that chooses how much is regularised.
+        sequences: "train" to learn from, "development" to choose by how much is regularised, as encoders choose their
+            checkpoints by them, and N as "test".
+        truth: of the first two, numbers of classes, or numbers.
+        score: that chooses.
         number: whether labels are numbers.
 
     Returns:
@@ -36,19 +36,15 @@ def linear_answers(
 
     analyzer: Any = _grams
     vectorizer = TfidfVectorizer(analyzer=analyzer, sublinear_tf=True, max_features=200_000)
-    features: list[Any] = [vectorizer.fit_transform(train), vectorizer.transform(test)]
-    if len({len(sequence) for sequence in (*train, *test)}) == 1:
-        encoder = OneHotEncoder(handle_unknown="ignore")
-        places = (encoder.fit_transform(np.array(train)), encoder.transform(np.array(test)))
-        features = [hstack(pair).tocsr() for pair in zip(features, places, strict=True)]
-    order = np.random.default_rng(1).permutation(len(train))
-    inner, outer = order[len(order) // 5 :], order[: len(order) // 5]
-
-    def answers(strength: float, learnt: np.ndarray, judged: Any) -> np.ndarray:
-        return _model(strength, number=number).fit(features[0][learnt], labels[learnt]).predict(judged)
-
-    best = max(STRENGTHS, key=lambda strength: score(answers(strength, inner, features[0][outer]), labels[outer]))
-    return answers(best, order, features[1])
+    vectorizer.fit(sequences["train"])
+    features: dict[str, Any] = {side: vectorizer.transform(each) for side, each in sequences.items()}
+    if len({len(sequence) for side in sequences.values() for sequence in side}) == 1:
+        encoder = OneHotEncoder(handle_unknown="ignore").fit(np.array(sequences["train"]))
+        places = {side: encoder.transform(np.array(each)) for side, each in sequences.items()}
+        features = {side: hstack([each, places[side]]).tocsr() for side, each in features.items()}
+    models = [_model(strength, number=number).fit(features["train"], truth["train"]) for strength in STRENGTHS]
+    best = max(models, key=lambda model: score(model.predict(features["development"]), truth["development"]))
+    return best.predict(features["test"])
 
 
 def _model(strength: float, *, number: bool) -> Any:

@@ -51,6 +51,23 @@ def _counts(given: Iterable[str], known: Iterable[str]) -> dict[str, int]:
     return found
 
 
+def _rates(given: Iterable[str]) -> dict[str, float]:
+    """The learning rate that START=RATE gives each start."""
+    from bertwright.errors import UserError
+
+    found = {}
+    for name, text in _named(given).items():
+        try:
+            found[name] = float(text)
+        except ValueError:
+            found[name] = 0.0
+        if not 0 < found[name] < 1:
+            raise UserError(
+                f"{name}={text} gives no learning rate", expected="START=RATE, such as random=5e-4", advice="mend it"
+            )
+    return found
+
+
 def _recipes(files: list[str]) -> dict[str, Any]:
     """Recipes of finetune by the names of their files."""
     from bertwright.config import FinetuneRecipe
@@ -122,8 +139,14 @@ def domains(
         list[str] | None,
         typer.Option("--fewer", metavar="NAME=COUNT", help="Of a data set only so many of the seeds; may be repeated."),
     ] = None,
-    random_rate: Annotated[
-        float | None, typer.Option(help="Learning rate from random weights; by default that of the recipe.")
+    rates: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rate",
+            metavar="START=RATE",
+            help="From a start (text, reembedded, random, own) AdamW at this rate, in place of the recipe's optimizer; "
+            "may be repeated.",
+        ),
     ] = None,
     run: Annotated[str, typer.Option(help="Folder for what is measured.")] = "runs/domains",
     as_json: Json = False,
@@ -135,7 +158,7 @@ def domains(
     counts = _counts(fewer or [], loaded)
     every = seeds or [1, 2, 3, 4, 5]
     with stages() as (announce, progress):
-        options = {"text": text, "more": more or [], "random_rate": random_rate}
+        options = {"text": text, "more": more or [], "rates": _rates(rates or [])}
         of_sets = {name: every[: counts.get(name, len(every))] for name in loaded}
         result = run_domains(loaded, Path(run), of_sets, say=announce, progress=progress.steps, **options)
     for each in result["sets"]:

@@ -99,6 +99,7 @@ ANALYSES: dict[str, str] = {
     ),
     "probe": "探针",
     "control task": "对照任务",
+    "most frequent class": "最常见的类别",
     "most frequent label": "最常见的标签",
     "most frequent label of each word": "每个词最常见的标签",
     "In the course of pre-training": "预训练的过程中",

@@ -43,6 +43,7 @@ def _names(say: Say) -> dict[str, str]:
         "trainings": say("text encoder, one set of words, another training for each seed"),
         "random": say("all drawn anew"),
         "linear": say("linear model"),
+        "majority": say("most frequent class"),
     }
 
 
