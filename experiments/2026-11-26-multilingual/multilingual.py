@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from bertwright.analyze import shift, transfer
+from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe, PretrainRecipe
 from bertwright.pretrain import pretrain
 from bertwright.recipe import load_recipe, parse
@@ -34,13 +35,15 @@ from bertwright.run import write_text
 
 PROJECT = Path(__file__).parents[2]
 
-STEPS = 450
+STEPS = 400
 ALPHAS = (0.5, 1.0, 1.5, 2.0, 3.0)
 SHOWN = ("There is a cat.", "The girl that can help me is all the way across town. There is no one who can help me.")
 """Of slides 81 and 82."""
 
-QUESTIONS = 1500
-"""Of new_wiki, in one epoch; a training of E5 takes a quarter of an hour on one core so."""
+QUESTIONS = 3000
+"""Of new_wiki, in one epoch; a training of E5 takes half an hour on one core so. After 1,500 seeds differ by ten points
+of F1, and have hardly begun."""
+ASKED_OF = ("train.epochs=1", f"data.train_examples={QUESTIONS}", "data.development_share=0.02")
 ASKED = 300
 """Of each test."""
 SENTENCES = ("data.train_examples=450", "train.epochs=5")
@@ -58,18 +61,19 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, default=Path("runs/multilingual"))
     parser.add_argument("--only", nargs="+", default=list(ANALYSES), choices=ANALYSES)
     given = parser.parse_args()
+    for checkpoint in (given.multilingual, given.english):
+        load_checkpoint(Path(checkpoint), weights=False)  # before an hour of training
     folder: Path = given.folder
     folder.mkdir(parents=True, exist_ok=True)
+    entries = dictionary(given.cedict, folder)
     head = folder / "head"
     if "head" in given.only and not (head / "results" / "pretrain.json").exists():
         pretrain(head_recipe(given.multilingual, folder), resume=(head / "recipe.toml").exists())
     encoders = {"E5": given.multilingual, "MiniLM": given.english}
     measures: dict[str, Callable[[Path], object]] = {
-        "shift": lambda out: shift(
-            head, pud(folder), dictionary(given.cedict, folder), alphas=ALPHAS, shown=SHOWN, folder=out
-        ),
+        "shift": lambda out: shift(head, pud(folder), entries, alphas=ALPHAS, shown=SHOWN, folder=out),
         "questions": lambda out: transfer(
-            {"English": recipe("qa-new-wiki", "train.epochs=1", f"data.train_examples={QUESTIONS}")},
+            {"English": recipe("qa-new-wiki", *ASKED_OF)},
             encoders,
             {"SQuAD": data("qa/squad_dev_v1.1.json"), "DRCD": data("qa/drcd_dev.json")}
             | {f"XQuAD {language}": data(f"qa/xquad.{language}.json") for language in ("zh", "de", "es")},
@@ -123,6 +127,8 @@ def head_recipe(checkpoint: str, folder: Path) -> PretrainRecipe:
             "store": str(folder / "store"),
             "corpus": {"files": files, "reader": "table", "language_column": "language", "held_out": 0.02},
             "start": {"checkpoint": checkpoint},
+            # What is shifted is read unmasked: half of the tokens that are asked are shown, not a fifth as usual.
+            "objective": {"masking_rate": 0.3, "mask_share": 0.5, "random_share": 0.1},
             "optimizer": {"learning_rate": 2e-4},
             "train": {"steps": STEPS, "batch_size": 16, "length": 128, "evaluate_every": STEPS // 3, "save_every": 50},
         },
