@@ -165,6 +165,16 @@ def test_columns_that_are_called_as_those_of_answers_are_kept(trained: Path, tmp
         assert row["label"] in ("negative", "positive")
 
 
+def test_values_of_json_keep_their_types(trained: Path, tmp_path: Path) -> None:
+    """A number as an id is to be found again by programs; null is no text."""
+    given = {"id": 12345678901234567890, "text": "房间很好", "tags": ["x", 1.5], "none": None, "ok": True}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(given) + "\n", encoding="utf-8")
+    predict(trained / "finetuned", str(tmp_path / "rows.jsonl"), str(tmp_path / "answers.jsonl"))
+    written = json.loads((tmp_path / "answers.jsonl").read_text(encoding="utf-8"))
+    assert {name: written[name] for name in given} == given
+    assert "label" in written
+
+
 def test_another_text_column(trained: Path, tmp_path: Path) -> None:
     rows = [{"review": row["text"], "text": "不看这一栏"} for row in shuffled_rows(20)]
     source, run = write_rows(tmp_path / "rows.csv", rows), trained / "finetuned"

@@ -46,7 +46,7 @@ def answers_in(target: str, task: Task) -> Iterator[Write]:
         UserError: the suffix names no such form, or the format cannot hold a value.
     """
     if target == "-":
-        yield lambda example, answer: _write_object(sys.stdout, _beside(example, task.told(example, answer)))
+        yield lambda example, answer: _write_object(sys.stdout, example, task.told(example, answer))
         return
     path = Path(target)
     more = {Tag: (".conllu", ".conll"), QuestionAnswering: (".json",)}.get(type(task), ())
@@ -67,10 +67,10 @@ def answers_in(target: str, task: Task) -> Iterator[Write]:
         elif path.suffix in more:
             yield lambda example, answer: _write_lines(file, path, task, example, answer)
         elif path.suffix == ".jsonl":
-            yield lambda example, answer: _write_object(file, _beside(example, task.told(example, answer)))
+            yield lambda example, answer: _write_object(file, example, task.told(example, answer))
         else:
             write = table_writer(file, path)
-            yield lambda example, answer: write(_beside(example, _flat(task.told(example, answer), path)))
+            yield lambda example, answer: write(_beside(example.columns, _flat(task.told(example, answer), path)))
 
 
 def _write_lines(file: _Text, path: Path, task: Task, example: Example, answer: Any) -> None:
@@ -79,11 +79,10 @@ def _write_lines(file: _Text, path: Path, task: Task, example: Example, answer: 
     file.write("\n".join(lines) + "\n\n")
 
 
-def _beside(example: Example, told: dict[str, Any]) -> dict[str, Any]:
+def _beside(columns: dict[str, Any], told: dict[str, Any]) -> dict[str, Any]:
     """An example's columns and the answer's."""
     own = {name for name in told if name != "id"}
-    given = {f"given_{name}" if name in own else name: value for name, value in example.columns.items()}
-    return {**given, **told}
+    return {**{f"given_{name}" if name in own else name: value for name, value in columns.items()}, **told}
 
 
 def _flat(told: dict[str, Any], path: Path) -> dict[str, Any]:
@@ -100,8 +99,10 @@ def _flat(told: dict[str, Any], path: Path) -> dict[str, Any]:
     return {name: " ".join(value) if isinstance(value, list) else value for name, value in kept.items()}
 
 
-def _write_object(file: _Text, row: dict[str, Any]) -> None:
-    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+def _write_object(file: _Text, example: Example, told: dict[str, Any]) -> None:
+    """A line of JSON; what came from one keeps its types."""
+    columns = json.loads(example.json) if example.json else example.columns
+    file.write(json.dumps(_beside(columns, told), ensure_ascii=False) + "\n")
 
 
 def table_writer(file: _Text, path: Path) -> Callable[[dict[str, Any]], None]:

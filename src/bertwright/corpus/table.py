@@ -7,7 +7,7 @@ takes them for quoting joins thousands of rows into one without a word.
 import csv
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn, TextIO
@@ -41,6 +41,8 @@ class Row:
     """The line of the file in which it begins, counted from 1."""
     values: dict[str, str]
     """Column name -> text."""
+    json: str = field(default="", compare=False)
+    """The line itself, if it is JSON: its values have types there."""
 
 
 def rows(
@@ -181,7 +183,7 @@ def _read_jsonl(path: Path, stream: TextIO, columns: Sequence[str], _header: Hea
         }
         if "\\u" in line:  # only an escape can bring these in: `open_text` lets none pass
             _check_characters(path, number, texts)
-        yield Row(number, texts)
+        yield Row(number, texts, line)
 
 
 def _names(

@@ -88,6 +88,7 @@ class Classify(Task):
                 texts=tuple(row.values[column] for column in self.text_columns),
                 label=self._label(written, path, row) if labelled else None,
                 columns=row.values,
+                json="" if labelled else row.json,
             )
 
     def _label(self, written: str, path: Path, row: Row) -> Any:

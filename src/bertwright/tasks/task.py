@@ -52,6 +52,8 @@ class Example:
     """What is right, as it stands in the file; None where it is not known."""
     columns: dict[str, str]
     """The row of the table that it came from; else empty."""
+    json: str = ""
+    """The line that it came from, if that is JSON and is to be written again with an answer."""
 
 
 @dataclass(frozen=True)
