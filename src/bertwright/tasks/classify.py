@@ -272,10 +272,7 @@ class Classify(Task):
         places = [np.quantile(each, np.linspace(0, 1, THRESHOLDS), method="nearest") for each in known]
         values = np.unique(odds)
         above = np.setdiff1d(np.searchsorted(values, np.concatenate(places)), [0])
-        tried = [
-            0.0,
-            *((values[above - 1] + values[above]) / 2).tolist(),
-        ]  # 0 comes first: it wins if nothing is better
+        tried = [0.0, *((values[above - 1] + values[above]) / 2)]  # 0 comes first: it wins if nothing is better
         reached = [self.scores(examples, self.shifted(answers, each))["metrics"][metric] for each in tried]
         return float(tried[int(np.argmax(reached))])
 
