@@ -32,9 +32,9 @@ from bertwright.processes import Processes
 from bertwright.recipe import dump_recipe
 from bertwright.run import Run, read_log
 from bertwright.samples import mix
-from bertwright.store import Store
+from bertwright.store import Store, StoreWriter
 from bertwright.train import latest_checkpoint
-from helpers import same_checkpoint, same_log, small_store
+from helpers import same_checkpoint, same_log, small_store, small_tokenizer
 from helpers import small_recipe as recipe
 
 
@@ -123,6 +123,23 @@ def test_first_loss(tmp_path: Path, width: int) -> None:
     assert result["expected_first_loss"] == pytest.approx(math.log(8192) + width * 0.0004 / 2)
     assert abs(result["first_loss"] - result["expected_first_loss"]) < 0.05
     assert result["uniform_loss"] == pytest.approx(math.log(8192))
+
+
+def test_frequencies_are_those_of_each_language(tmp_path: Path) -> None:
+    """Each has 30 tokens of its own: a model that tells them apart guesses among 30, and 60 would flatter it."""
+    tokenizer, generator = small_tokenizer(), np.random.default_rng(0)
+    for name, languages in (("one", "ab"), ("other", "c")):
+        with StoreWriter(tmp_path / name / "store", tokenizer) as writer:
+            for number in range(200):
+                language = languages[number % len(languages)]
+                ids = generator.integers(5, 35, 40) + 30 * "abc".index(language)
+                writer.add(str(number), [ids.astype(np.int32)], language, "generated", held_out=number % 10 == 0)
+    stores = [Store.open(tmp_path / name / "store") for name in ("one", "other")]
+    module = import_module("bertwright.pretrain")
+    for given in ([(stores[0], 1.0)], [(stores[0], 2.0), (stores[1], 1.0)]):
+        found = module._unigram_entropy(mix(given, 30, held_out=False), tokenizer)
+        assert found == pytest.approx(math.log(30), abs=0.02)
+    assert stores[0].unigram_entropy == pytest.approx(math.log(60), abs=0.02)
 
 
 def test_it_learns_more_than_frequencies(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Pre-training: a store, a model drawn from nothing (or the run's last checkpoint), and the one loop."""
 
 import functools
+from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -301,16 +303,23 @@ def _stores(
 
 
 def _unigram_entropy(mixture: Mixture, tokenizer: Tokenizer) -> float:
-    """Entropy of the tokens in nats, of a store as a whole; a mixture's is estimated from some of its samples."""
-    if len(mixture.plans) == 1:
+    """Entropy of the tokens in nats: the loss that frequencies alone leave to a model.
+
+    Of several stores or languages it is that within each of them, in the mean, as a model tells them apart long before
+    it knows any of their words; it is estimated from some of the samples (Miller 1955).
+    """
+    if len(mixture.plans) == len(mixture.plans[0].store.languages) == 1:
         return mixture.plans[0].store.unigram_entropy
-    counts = np.zeros(tokenizer.vocabulary_size, dtype=np.int64)
+    tokens: defaultdict[tuple[Path, int], list[np.ndarray]] = defaultdict(list)
     which, samples = mixture.draw(np.arange(min(ENTROPY_SAMPLES, mixture.round)), EVALUATION_SEED)
     for number, plan in enumerate(mixture.plans):
-        _, begins, ends = plan.pieces(samples[which == number])
-        for begin, end in zip(begins.tolist(), ends.tolist(), strict=True):
-            counts += np.bincount(plan.store.tokens(begin, end), minlength=len(counts))
-    return entropy(counts)
+        documents, begins, ends = plan.pieces(samples[which == number])
+        languages = plan.store.documents["language"][documents]
+        for language, begin, end in zip(languages.tolist(), begins.tolist(), ends.tolist(), strict=True):
+            tokens[plan.store.folder, language].append(plan.store.tokens(begin, end))
+    counts = [np.bincount(np.concatenate(each), minlength=tokenizer.vocabulary_size) for each in tokens.values()]
+    entropies = [entropy(each) + (np.count_nonzero(each) - 1) / (2 * each.sum()) for each in counts]
+    return float(np.average(entropies, weights=[each.sum() for each in counts]))
 
 
 def _ways_out(recipe: PretrainRecipe) -> list[str]:
