@@ -21,7 +21,7 @@ SMALLER = {
     "classify-sst2": ["data.train_examples=600"],
     "tag-ewt": ["data.train_examples=600"],
     "pair-mrpc": ["data.train_examples=300", "data.development_share=0.06"],
-    "pair-ocnli": ["data.train_examples=300"],
+    "pair-ocnli": ["data.train_examples=300", "data.development_share=0.03"],
 }
 """The recipes, and what is made smaller in them."""
 

@@ -38,7 +38,7 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
         curves = {start: (task[start]["loss"], task[start]["score"]) for start in ("pretrained", "random")}
         examples = say("{count} examples", count=number(task["examples"]["train"]))
         blocks += [
-            Heading(f"{task['name']} ({examples})"),
+            Heading(f"{examples}: {task['name']}"),
             Figure(start_curves(curves, names), summary=f"{names['loss']}, {names['score']}", height=340),
         ]
     return [*blocks, _table(result, say)]
