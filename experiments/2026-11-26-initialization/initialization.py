@@ -2,9 +2,8 @@
 
     python experiments/2026-11-26-initialization/initialization.py --english MINILM --multilingual E5
 
-MINILM and E5 are folders of the checkpoints that the recipes name. As in the figure's, tasks differ in size; sizes are
-such that all sixteen trainings take two hours on one core. What is in --folder is not run again. Needs
-$BERTWRIGHT_DATA.
+MINILM and E5 are folders of the checkpoints that the recipes name. All sixteen trainings take two and a half hours on
+one core. What is in --folder is not run again. Needs $BERTWRIGHT_DATA.
 """
 
 import argparse

@@ -47,7 +47,7 @@ from bertwright.pretrain import pretrain
 from bertwright.recipe import parse
 from bertwright.report import write_report
 from bertwright.run import Run, write_text
-from bertwright.store import Store
+from bertwright.store import Store, entropy
 from bertwright.tokenizer import Tokenizer
 
 BIBLE = "http://deb.debian.org/debian/pool/main/s/sword-text-web/sword-text-web_426.0-1_all.deb"
@@ -95,10 +95,8 @@ def main() -> None:
         shift(run, parallel, dictionary, alphas=(0.5, 1.0, 1.5, 2.0, 3.0), folder=run)
     print(f"by their lengths alone sentences have a reciprocal rank of {by_length(parallel[0]):.3f}")
     level = plateau(folder / f"text-a-{given.share:g}.txt")
-    losses = [(each["step"], each["evaluation"]["loss"]) for each in Run(run).read_log() if "evaluation" in each]
-    print(
-        f"plateau {level:.3f}; the loss falls by {fall([loss for _, loss in losses], level):.3f} in a tenth of the run"
-    )
+    losses = [each["evaluation"]["loss"] for each in Run(run).read_log() if "evaluation" in each]
+    print(f"plateau {level:.3f}; the loss falls by {fall(losses, level):.3f} in a tenth of the run")
     for language in ("en", "zh"):
         print(write_report([run], folder / f"{name}.{language}.html", language=language))
 
@@ -190,9 +188,7 @@ def by_length(sentences: Path) -> float:
 
 def plateau(text: Path) -> float:
     """Nats a token that frequencies leave to a model that knows the language: both have the same ones."""
-    counts = np.array(list(Counter(text.read_text(encoding="utf-8").split()).values()))
-    shares = counts / counts.sum()
-    return float(-(shares * np.log(shares)).sum())
+    return entropy(np.array(list(Counter(text.read_text(encoding="utf-8").split()).values())))
 
 
 def fall(losses: Sequence[float], level: float) -> float:

@@ -167,8 +167,9 @@ def _contest(
     data = _read(name, recipe)
     own = load_checkpoint(checkpoint_folder(expand(recipe.start.checkpoint)))
     encoder = load_checkpoint(checkpoint_folder(expand(text))) if text is not None else own
+    symbols = _symbols(data)
     for seed in seeds:
-        renaming(_symbols(data), encoder.tokenizer, seed)
+        renaming(symbols, encoder.tokenizer, seed)
     for each in (encoder, own):
         check_length(recipe.train.length, each)
     return data, encoder, own
