@@ -14,7 +14,8 @@ import pytest
 
 from bertwright.config import PretrainRecipe, TokenizerSettings
 from bertwright.errors import UserError
-from bertwright.prepare import BLOCK_TOKENS, prepare
+from bertwright.prepare import BLOCK_TOKENS, check_settings, prepare
+from bertwright.pretrain import pretrain
 from bertwright.recipe import parse
 from bertwright.store import Store, StoreWriter
 from bertwright.tokenizer import Tokenizer
@@ -145,6 +146,26 @@ def test_languages_come_from_their_column(tmp_path: Path):
     prepare(recipe(tmp_path, file, reader="table", language_column="lang"))
     store = Store.open(tmp_path / "store")
     assert [store.languages[code] for code in store.documents["language"][:4]] == ["en", "zh", "en", "zh"]
+
+
+def test_a_store_of_other_settings_is_told(tmp_path: Path):
+    """Files may have moved, and what a store does not depend on may change; nothing else."""
+    file = write(tmp_path / "corpus.txt", texts())
+    prepare(recipe(tmp_path, file))
+    store = Store.open(tmp_path / "store")
+    (tmp_path / "moved").mkdir()
+    check_settings(store, recipe(tmp_path, file.rename(tmp_path / "moved" / file.name)).model_copy(update={"run": "x"}))
+    for changed, found in (
+        (recipe(tmp_path, file, reader="sentences"), "corpus.reader = 'sentences', .* prepared with 'lines'"),
+        (recipe(tmp_path, "other.txt"), "corpus.files"),
+        (recipe(tmp_path, file, tokenizer={"kind": "bpe"}), "tokenizer.kind"),
+    ):
+        with pytest.raises(UserError, match=found) as error:
+            check_settings(store, changed)
+        assert error.value.file == store.folder
+        assert "store=FOLDER" in (error.value.advice or "")
+    with pytest.raises(UserError, match=r"held_out = 0\.1"):
+        pretrain(recipe(tmp_path, file, held_out=0.1))
 
 
 def test_progress_ends_where_all_is_done(tmp_path: Path):

@@ -25,7 +25,7 @@ from bertwright.doctor import store_page
 from bertwright.download import checkpoint_folder
 from bertwright.errors import UserError
 from bertwright.run import refuse_other_folder
-from bertwright.store import META, PAGE, StoreWriter
+from bertwright.store import META, PAGE, SETTINGS, Store, StoreWriter
 from bertwright.tokenizer import Tokenizer
 
 Progress = Callable[[str, int, int | None], None]
@@ -89,6 +89,7 @@ def prepare(recipe: PretrainRecipe, progress: Progress | None = None) -> dict[st
             initial_deviation=recipe.model.initial_deviation,
         )
         writer.add_json(PAGE, page)
+        writer.add_json(SETTINGS, _settings(recipe))
         result = {
             "store": str(folder),
             **asdict(counts),
@@ -108,6 +109,36 @@ def prepare(recipe: PretrainRecipe, progress: Progress | None = None) -> dict[st
         "encoding": round(time.perf_counter() - middle, 3),
     }
     return result
+
+
+def check_settings(store: Store, recipe: PretrainRecipe) -> None:
+    """See that a store was prepared as its recipe says by now; of files only their names count, they may have moved.
+
+    Raises:
+        UserError: the recipe has other settings than the store was prepared with.
+    """
+    before = store.added(SETTINGS)
+    if before is None or recipe.corpus is None:
+        return
+    now = _settings(recipe)
+    if changed := [name for name in sorted(now.keys() | before.keys()) if now.get(name) != before.get(name)]:
+        name = changed[0]
+        raise UserError(
+            f"the recipe has {name} = {now.get(name)!r}, but this store was prepared with {before.get(name)!r}",
+            file=store.folder,
+            expected="the settings that it was prepared with",
+            advice="choose another folder (store=FOLDER), or make this one anew: bertwright prepare RECIPE",
+        )
+
+
+def _settings(recipe: PretrainRecipe) -> dict[str, Any]:
+    """What a store depends on: names and values of [corpus] and [tokenizer]."""
+    sections = recipe.model_dump(mode="json", include={"corpus", "tokenizer"}, exclude_none=True)
+    settings = {f"{section}.{name}": value for section, values in sections.items() for name, value in values.items()}
+    settings["corpus.files"] = [Path(each).name for each in sections["corpus"]["files"]]
+    if folder := recipe.tokenizer.folder:
+        settings["tokenizer.folder"] = Path(folder).name
+    return settings
 
 
 def _other_letters(record: Record, tokenizer: Tokenizer, policy: str, corpus: CorpusSettings) -> int:

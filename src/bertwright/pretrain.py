@@ -27,13 +27,13 @@ from bertwright.objectives import (
     pretraining_rows,
 )
 from bertwright.optim import Optimizers
-from bertwright.prepare import prepare
+from bertwright.prepare import check_settings, prepare
 from bertwright.processes import Processes, join
 from bertwright.recipe import dump_recipe, load_recipe
 from bertwright.run import Run
 from bertwright.samples import Mixture, by_language, mix
 from bertwright.start import load_start, with_model
-from bertwright.store import Store, entropy
+from bertwright.store import PAGE, Store, entropy
 from bertwright.tokenizer import Tokenizer
 from bertwright.train import (
     Forward,
@@ -213,7 +213,7 @@ class _Data:
                 advice="more text, or a larger corpus.held_out; remove the store, and prepare it again",
             )
         self._pool: tuple[int, Rows] | None = None
-        self._pages = [(store.folder.name, store.page()) for store in self.stores]
+        self._pages = [(store.folder.name, store.added(PAGE)) for store in self.stores]
         if recipe.objective.pair != "none":
             _require_pairs(self._rows(self.training, np.arange(min(1000, self.training.round)), recipe.train.seed))
 
@@ -283,12 +283,15 @@ def _stores(
     """The stores of a recipe with their shares; the one of its corpus is prepared if it is missing.
 
     Raises:
-        UserError: a store is missing or damaged, or two have different tokenizers.
+        UserError: a store is missing or damaged, it was prepared with other settings, or two have different tokenizers.
     """
     if recipe.store is not None:
-        if recipe.corpus is not None and not expand(recipe.store).exists():
+        folder = expand(recipe.store)
+        if recipe.corpus is not None and not folder.exists():
             prepare(recipe, progress=preparing)
-        return [(Store.open(expand(recipe.store)), 1.0)]
+        store = Store.open(folder)
+        check_settings(store, recipe)
+        return [(store, 1.0)]
     stores = [(Store.open(expand(folder)), share) for folder, share in recipe.mixture.stores.items()]
     first = stores[0][0]
     for store, _ in stores:

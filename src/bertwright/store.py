@@ -8,7 +8,7 @@
     counts.bin        int64 [V]: how often each token occurs in the training documents
     checksums.bin     uint32: CRC-32 of every block of 16 MiB of every other file, in meta.json's order of files
     meta.json         version, sizes, counts, names of languages and sources; a checksum over itself
-    tokenizer.json, tokenizer_config.json, doctor.json
+    tokenizer.json, tokenizer_config.json, doctor.json, settings.json
 
 Opening takes the same time for any size. A block is compared with its checksum when it is first read, so that a flipped
 bit is told before a model learns from it. The same corpus gives the same bytes.
@@ -54,6 +54,9 @@ META = "meta.json"
 
 PAGE = "doctor.json"
 """The data page: what doctor says of the corpus."""
+
+SETTINGS = "settings.json"
+"""What of the recipe `prepare` went by."""
 
 _STREAMS = ("tokens.bin", "segments.bin", "documents.bin", "ids.bin", "ids_offsets.bin", "words.bin", "counts.bin")
 _BUFFERED_TOKENS = 2**21
@@ -356,13 +359,13 @@ class Store:
             self._files[name].read()
         return Tokenizer.load(self.folder)
 
-    def page(self) -> dict[str, Any] | None:
-        """The data page that `prepare` added, if it did.
+    def added(self, name: str) -> dict[str, Any] | None:
+        """What `prepare` added under this name (PAGE, SETTINGS), if it did.
 
         Raises:
             UserError: it is damaged.
         """
-        return json.loads(self._files[PAGE].read().tobytes()) if PAGE in self._files else None
+        return json.loads(self._files[name].read().tobytes()) if name in self._files else None
 
     def verify(self) -> None:
         """Read everything and compare it with the checksums.

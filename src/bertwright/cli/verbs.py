@@ -171,7 +171,7 @@ def compete(
 
 @command
 def evaluate(
-    run: Annotated[str, typer.Argument(help="A run, a checkpoint folder, or a model of the hub.")],
+    run: Annotated[str, typer.Argument(help="A fine-tuned run, its checkpoint or export, or their name on the hub.")],
     data: Annotated[str, typer.Option(help="Labelled examples, in a format that the task reads.")],
     text_column: TextColumn = None,
     second_column: SecondColumn = None,
@@ -189,7 +189,7 @@ def evaluate(
 
 @command
 def predict(
-    run: Annotated[str, typer.Argument(help="A run, a checkpoint folder, or a model of the hub.")],
+    run: Annotated[str, typer.Argument(help="A fine-tuned run, its checkpoint or export, or their name on the hub.")],
     source: Annotated[
         str, typer.Option("--input", help="csv, tsv, jsonl, conllu or SQuAD's json; - for a text a line from a pipe.")
     ],
@@ -220,7 +220,7 @@ def embed(
     pooling: Annotated[
         Literal["mean", "cls"], typer.Option(help="A sentence: the mean of its tokens, or its first.")
     ] = "mean",
-    text_column: TextColumn = "text",
+    text_column: Annotated[str, typer.Option(help="Column of the text.")] = "text",
     as_json: Json = False,
 ) -> None:
     """Vectors of texts, words or tokens, in the order of the input."""
