@@ -27,6 +27,8 @@ def test_only_numbers_are_finite(value: object, expected: float | None) -> None:
 def test_numbers_as_people_read_them() -> None:
     assert numbers.number(1234567) == "1,234,567"
     assert numbers.number(8.7449, 2) == "8.74"
+    assert numbers.number(-0.0123) == "−0.012"
+    assert numbers.number(-0.0004) == "0.000"
     assert numbers.number(math.nan) == "–"
     assert numbers.percent(0.7834) == "78.3%"
     assert numbers.percent(None) == "–"

@@ -327,13 +327,18 @@ def _around(shares: list[float]) -> list[float]:
     return [max(0.0, min(shares) - 0.03), min(1.01, max(shares) + 0.03)] if shares else [0.0, 1.0]
 
 
+SHORT_LABEL = 10
+"""Characters of a label that leaves room for the chart on a narrow screen, too."""
+
+
 def heat_map(frames: Sequence[Sequence[Numbers]], start: int, labels: Sequence[str], blocks: Sequence[int]) -> Chart:
     """A square of similarities, the first row on top, with blocks along the diagonal outlined.
 
     Args:
         frames: [F, S, S]; the colours are of one scale in all of them, so that they can be compared.
         start: the number of the one that is shown.
-        labels: [S], of the rows; on a narrow screen, and of the columns, numbers stand in their place.
+        labels: [S], of the rows; numbers stand in their place for the columns, and, if they are long, on a narrow
+            screen.
         blocks: sizes of the blocks; they add up to S.
     """
     every = [value for frame in frames for row in frame for value in row if value is not None]
@@ -351,11 +356,17 @@ def heat_map(frames: Sequence[Sequence[Numbers]], start: int, labels: Sequence[s
         "hovertemplate": "%{x} × %{y}: %{z:.3f}<extra></extra>",
         "colorbar": {"thickness": 10, "tickfont": {"color": "--muted", "size": 11}, "outlinewidth": 0, "x": 1.0},
     }
-    ticks: dict[str, Any] = {"tickvals": list(range(count)), "showgrid": False, "fixedrange": True}
+    places, apart = list(range(count)), -(-count // 10)
+    ticks: dict[str, Any] = {"tickvals": places, "showgrid": False, "fixedrange": True}
     layout = {
         **BASE,
         "margin": {**BASE["margin"], "t": 14},
-        "meta": {"narrow": {"ticktext": numbers}},
+        "meta": {
+            "narrow": {
+                "xaxis": {"tickvals": places[::apart], "ticktext": numbers[::apart]},
+                "yaxis": {"ticktext": numbers} if max(map(len, labels)) > SHORT_LABEL else {},
+            }
+        },
         "xaxis": axis(ticktext=numbers, **ticks),
         "yaxis": axis(autorange="reversed", ticktext=[plain(label) for label in labels], **ticks),
         "shapes": [

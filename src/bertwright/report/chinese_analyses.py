@@ -15,7 +15,7 @@ ANALYSES: dict[str, str] = {
     "epochs of scratch at chance": "从头训练停在瞎猜水平的轮数",
     # Similarity
     "One word in many sentences": "一个词在许多句子里",
-    "cosine within a sense less across senses": "同义句间余弦减异义句间余弦",
+    "cosine within a sense less across senses": "同一词义的余弦减不同词义的余弦",
     "Cosines between the vectors of a word in its sentences, read by {model}. Within: both sentences use the word in "
     "the same sense; across: in different ones. Layer 0 are the embeddings, which do not know the neighbours yet.": (
         "同一个词在各句中的向量两两之间的余弦，由 {model} 读出。组内：两句中该词意思相同；组间：意思不同。"
@@ -27,7 +27,7 @@ ANALYSES: dict[str, str] = {
     "within": "组内",
     "across": "组间",
     "gap": "差距",
-    "nearest in the same sense": "最近邻同义",
+    "nearest in the same sense": "最近邻属同一词义",
     "gap in layer 0": "第 0 层的差距",
     "p: share of permutations of the senses with a gap as large. The layer was chosen by its gap, so its p "
     "flatters a little.": "p：随机打乱词义标签后差距不小于此的比例。层是按差距挑的，所以 p 略显乐观。",
@@ -73,7 +73,7 @@ ANALYSES: dict[str, str] = {
     "attention cut": "切断注意力",
     "CBOW learns one vector for each word; the encoder gives one to each occurrence. An occurrence is given the sense "
     "whose other occurrences have the most similar mean vector. CBOW learnt from the training documents of {store}.": (
-        "CBOW 为每个词学一个向量；编码器给每次出现一个向量。一次出现被判为其余出现的平均向量与它最相似的词义。"
+        "CBOW 为每个词学一个向量；编码器给每次出现一个向量。对每次出现：把这个词其余各处的向量按词义求平均，哪个词义的平均向量与它最相似，就判给哪个词义。"
         "CBOW 从 {store} 的训练文档学得。"
     ),
     "Change a neighbour, and the vector moves": "改变一个邻居，向量就会移动",

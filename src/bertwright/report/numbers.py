@@ -36,7 +36,7 @@ def number(value: float | None, digits: int = 3) -> str:
     """A count as 1,234,567, another number with `digits` digits after the point."""
     if value is None or not math.isfinite(value):
         return "–"
-    text = f"{value:,}" if isinstance(value, int) else f"{value:,.{digits}f}"
+    text = f"{value:,}" if isinstance(value, int) else f"{value:z,.{digits}f}"  # z: no minus before zero
     return text.replace("-", "−")
 
 

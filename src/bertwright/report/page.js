@@ -32,8 +32,9 @@
     const { data, layout, frames } = painted(chart.querySelector("script").textContent);
     const slider = chart.parentElement.querySelector(".slider input");
     if (slider) frames[slider.value].forEach((values, index) => Object.assign(data[index], values));
-    // Long tick labels leave no room for the chart on a phone: it has short ones for this.
-    if (layout.meta?.narrow && chart.clientWidth < 520) Object.assign(layout.yaxis, layout.meta.narrow);
+    // Long or many tick labels leave no room for the chart on a phone: it has short and few ones for this.
+    if (chart.clientWidth < 520)
+      for (const [name, ticks] of Object.entries(layout.meta?.narrow ?? {})) Object.assign(layout[name], ticks);
     layout.font.family = getComputedStyle(document.body).fontFamily;
     // A finger scrolls the page; a mouse may zoom in by dragging, and out by a double click.
     const mouse = matchMedia("(pointer: fine)").matches;
