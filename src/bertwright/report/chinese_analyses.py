@@ -73,7 +73,8 @@ ANALYSES: dict[str, str] = {
     "attention cut": "切断注意力",
     "CBOW learns one vector for each word; the encoder gives one to each occurrence. An occurrence is given the sense "
     "whose other occurrences have the most similar mean vector. CBOW learnt from the training documents of {store}.": (
-        "CBOW 为每个词学一个向量；编码器给每次出现一个向量。对每次出现：把这个词其余各处的向量按词义求平均，哪个词义的平均向量与它最相似，就判给哪个词义。"
+        "CBOW 为每个词学一个向量；编码器给每次出现一个向量。"
+        "对每次出现：把这个词其余各处的向量按词义求平均，哪个词义的平均向量与它最相似，就判给哪个词义。"
         "CBOW 从 {store} 的训练文档学得。"
     ),
     "Change a neighbour, and the vector moves": "改变一个邻居，向量就会移动",
