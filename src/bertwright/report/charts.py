@@ -316,13 +316,13 @@ def learning_curves(curves: list[dict[str, Any]], names: dict[str, str]) -> Char
         "legend": {**BASE["legend"], "y": 1.07},
         "xaxis": axis(names["x"], rangemode="tozero", anchor="y2", hoverformat=".2~f"),
         "yaxis": axis(domain=[0.57, 1.0], rangemode="tozero", hoverformat=".3f", nticks=5),
-        "yaxis2": axis(domain=[0.0, 0.43], range=_around(scores), tickformat=".0%", hoverformat=".1%", nticks=5),
+        "yaxis2": axis(domain=[0.0, 0.43], range=around(scores), tickformat=".0%", hoverformat=".1%", nticks=5),
         "annotations": [_panel_title(names["loss"], 1.0), _panel_title(names["score"], 0.43)],
     }
     return {"data": data, "layout": layout}
 
 
-def _around(shares: list[float]) -> list[float]:
+def around(shares: list[float]) -> list[float]:
     """A range of an axis that holds all shares, with some room; all of it where there are none."""
     return [max(0.0, min(shares) - 0.03), min(1.01, max(shares) + 0.03)] if shares else [0.0, 1.0]
 

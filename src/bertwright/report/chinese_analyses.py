@@ -104,6 +104,7 @@ ANALYSES: dict[str, str] = {
     "most frequent label": "最常见的标签",
     "most frequent label of each word": "每个词最常见的标签",
     "In the course of pre-training": "预训练的过程中",
+    "The {count} most frequent labels; the table has all.": "只画最常见的 {count} 种标签，其余见表。",
     "words given back when shown": "看着词能复述出来",
     "words guessed when masked": "遮住词能猜出来",
     "seed": "种子",

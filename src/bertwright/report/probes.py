@@ -4,13 +4,16 @@ import statistics
 from typing import Any
 
 from bertwright.report.blocks import Block, Figure, Heading, Paragraph, Section, Table
-from bertwright.report.charts import BASE, Chart, axis, line, rounded
+from bertwright.report.charts import BASE, Chart, around, axis, line, rounded
 from bertwright.report.numbers import number, percent
 from bertwright.report.phrases import Say
 from bertwright.report.sources import Source, sections_of
 
 COLOURS = ("--blue", "--orange", "--green", "--purple", "--ink")
 DASHES = ("solid", "dash", "dot", "dashdot")
+
+MOST_CURVES = 8
+"""Labels that are drawn: more can not be told apart."""
 
 
 def probe_sections(sources: list[Source], say: Say) -> list[Section]:
@@ -75,19 +78,23 @@ def _over_steps(result: dict[str, Any], say: Say) -> list[Block]:
     probed = {f"{names['layer']} {layer}": [cell["layers"][layer] for cell in cells] for layer in range(depth)}
     blocks: list[Block] = [
         Heading(say("In the course of pre-training")),
-        Figure(step_curves(steps, probed, names["step"], names["accuracy"]), summary=names["accuracy"], height=380),
+        Figure(
+            step_curves(steps, probed, names["step"], names["accuracy"], closely=True),
+            summary=names["accuracy"],
+            height=380,
+        ),
     ]
+    drawn = sorted(result.get("order", {}).get("steps") or result["labels"], key=lambda each: -result["labels"][each])
+    note = say("The {count} most frequent labels; the table has all.", count=str(MOST_CURVES))
     for kind, title in (
         ("reconstruction", say("words given back when shown")),
         ("prediction", say("words guessed when masked")),
     ):
         if all(kind in cell for cell in cells):
-            labels = sorted(result["labels"], key=lambda label: -result["labels"][label])
-            shares = {label: [cell[kind].get(label) for cell in cells] for label in labels}
-            blocks += [
-                Heading(title),
-                Figure(step_curves(steps, shares, names["step"], title), summary=title, height=400),
-            ]
+            shares = {label: [cell[kind].get(label) for cell in cells] for label in drawn[:MOST_CURVES]}
+            chart = step_curves(steps, shares, names["step"], title)
+            caption = note if len(result["labels"]) > MOST_CURVES else ""
+            blocks += [Heading(title), Figure(chart, caption=caption, summary=title, height=400)]
     if any("scores" in cell for cell in cells):
         scored = [cell for cell in cells if "scores" in cell]
         title = say("score of the fine-tuned task")
@@ -96,7 +103,7 @@ def _over_steps(result: dict[str, Any], say: Say) -> list[Block]:
             f"{say('seed')} {index + 1}": [cell["scores"][index] for cell in scored]
             for index in range(len(scored[0]["scores"]))
         }
-        chart = step_curves([cell["step"] for cell in scored], means | seeds, names["step"], title)
+        chart = step_curves([cell["step"] for cell in scored], means | seeds, names["step"], title, closely=True)
         blocks += [Heading(title), Figure(chart, summary=title, height=340)]
     order = result.get("order")
     if order and order["spearman"] is not None:
@@ -110,7 +117,9 @@ def _over_steps(result: dict[str, Any], say: Say) -> list[Block]:
     return blocks
 
 
-def step_curves(steps: list[int], values: dict[str, list[float | None]], x: str, y: str) -> Chart:
+def step_curves(
+    steps: list[int], values: dict[str, list[float | None]], x: str, y: str, *, closely: bool = False
+) -> Chart:
     """Shares over the steps of a pre-training, on a logarithmic axis: a line for each name.
 
     Args:
@@ -118,7 +127,9 @@ def step_curves(steps: list[int], values: dict[str, list[float | None]], x: str,
         values: name -> [S]; None where there is nothing.
         x: what the steps are called.
         y: what the shares are called.
+        closely: whether the axis begins near the lowest one; otherwise at 0.
     """
+    every = [share for shares in values.values() for share in shares if share is not None]
     data = [
         line(
             steps,
@@ -131,11 +142,12 @@ def step_curves(steps: list[int], values: dict[str, list[float | None]], x: str,
         )
         for index, (name, shares) in enumerate(values.items())
     ]
+    height = {"range": around(every)} if closely else {"rangemode": "tozero"}
     layout = {
         **BASE,
         "margin": {**BASE["margin"], "t": 30 + 22 * (1 + len(values) // 6)},
         "xaxis": axis(x, type="log"),
-        "yaxis": axis(y, tickformat=".0%", hoverformat=".1%", rangemode="tozero"),
+        "yaxis": axis(y, tickformat=".0%", hoverformat=".1%", **height),
     }
     return {"data": data, "layout": layout}
 
