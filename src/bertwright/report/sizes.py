@@ -71,6 +71,7 @@ def size_bars(models: list[dict[str, Any]], title: str, *, logarithmic: bool) ->
     scale = {"type": "log", "dtick": 1, "range": powers} if logarithmic else {"range": [0, 1.12 * largest]}
     layout = {
         **BASE,
+        "margin": {**BASE["margin"], "r": 40},  # the longest bar's number
         "showlegend": False,
         "xaxis": axis(title, **scale),
         "yaxis": axis(autorange="reversed", type="category"),
