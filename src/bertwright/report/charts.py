@@ -191,12 +191,13 @@ def rates(steps: Sequence[float], upper: Numbers, lower: Numbers, names: tuple[s
         "xaxis": axis(names[0], rangemode="tozero", anchor="y2", hoverformat=",d"),
         "yaxis": axis(domain=[0.6, 1.0], rangemode="tozero", nticks=4, hoverformat=".3g", exponentformat="e"),
         "yaxis2": axis(domain=[0.0, 0.4], rangemode="tozero", nticks=4, hoverformat=",.0f"),
-        "annotations": [_panel_title(names[1], 1.0), _panel_title(names[2], 0.4)],
+        "annotations": [panel_title(names[1], 1.0), panel_title(names[2], 0.4)],
     }
     return {"data": data, "layout": layout}
 
 
-def _panel_title(text: str, top: float) -> dict[str, Any]:
+def panel_title(text: str, top: float) -> dict[str, Any]:
+    """A heading at the left, above one of several panels; `top` is where it ends, as a share of the height."""
     place = {"xref": "paper", "yref": "paper", "x": 0, "y": top, "xanchor": "left", "yanchor": "bottom"}
     return {**place, "text": plain(text), "showarrow": False, "font": {"size": 12, "color": "--muted"}}
 
@@ -317,7 +318,7 @@ def learning_curves(curves: list[dict[str, Any]], names: dict[str, str]) -> Char
         "xaxis": axis(names["x"], rangemode="tozero", anchor="y2", hoverformat=".2~f"),
         "yaxis": axis(domain=[0.57, 1.0], rangemode="tozero", hoverformat=".3f", nticks=5),
         "yaxis2": axis(domain=[0.0, 0.43], range=around(scores), tickformat=".0%", hoverformat=".1%", nticks=5),
-        "annotations": [_panel_title(names["loss"], 1.0), _panel_title(names["score"], 0.43)],
+        "annotations": [panel_title(names["loss"], 1.0), panel_title(names["score"], 0.43)],
     }
     return {"data": data, "layout": layout}
 
@@ -418,39 +419,3 @@ def histogram(edges: Numbers, counts: Numbers, names: tuple[str, str], marks: li
         "annotations": labels,
     }
     return {"data": [trace], "layout": layout}
-
-
-def token_bars(tokens: Sequence[str], values: Sequence[Numbers], names: tuple[str, str]) -> Chart:
-    """Two probabilities for each token of a text, one panel above the other.
-
-    Args:
-        tokens: [N], in their order.
-        values: two of [N], between 0 and 1.
-        names: of the two.
-    """
-    places = list(range(len(tokens)))
-    data = [
-        {
-            "type": "bar",
-            "x": places,
-            "y": rounded(shares),
-            "yaxis": side,
-            "name": plain(name),
-            "marker": {"color": colour},
-            "customdata": [plain(token) for token in tokens],
-            "hovertemplate": "%{customdata}: %{y:.1%}<extra></extra>",
-        }
-        for shares, name, colour, side in zip(values, names, ("--orange", "--blue"), ("y", "y2"), strict=True)
-    ]
-    labels = {"tickvals": places, "ticktext": [plain(token) for token in tokens], "tickangle": -90}
-    layout = {
-        **BASE,
-        "margin": {**BASE["margin"], "t": 30},
-        "showlegend": False,
-        "bargap": 0.15,
-        "xaxis": {**axis(anchor="y2", showgrid=False, **labels), "tickfont": {"color": "--ink", "size": 10}},
-        "yaxis": axis(domain=[0.56, 1.0], range=[0, 1.02], tickformat=".0%", nticks=4, fixedrange=True),
-        "yaxis2": axis(domain=[0.0, 0.44], range=[0, 1.02], tickformat=".0%", nticks=4, fixedrange=True),
-        "annotations": [_panel_title(names[0], 1.0), _panel_title(names[1], 0.44)],
-    }
-    return {"data": data, "layout": layout}
