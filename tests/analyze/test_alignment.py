@@ -6,7 +6,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bertwright.analyze.alignment import alignment, chosen, identified, measured, offsets, ranked, ranks, vectors_of
+from bertwright.analyze.alignment import (
+    alignment,
+    centred_halves,
+    chosen,
+    identified,
+    measured,
+    offsets,
+    ranked,
+    ranks,
+    vectors_of,
+)
+from bertwright.analyze.linear_probe import nearest, probe
 from bertwright.analyze.parallel import Words, read_dictionary, read_parallel, whole_pieces, words_in
 from bertwright.analyze.vectors import Reader
 from bertwright.errors import UserError
@@ -59,8 +70,15 @@ def test_a_planted_offset_hides_translations_and_tells_the_language() -> None:
     found = ranked(pairs, means)
     assert found["centred"]["first"][0] > 0.95
     assert found["plain"]["first"][0] < found["centred"]["first"][0]
-    assert identified(pairs) == [pytest.approx(1.0)]
-    assert identified([side - mean for side, mean in zip(pairs, means, strict=True)])[0] < 0.62
+    for tell in (probe, nearest):
+        assert identified(pairs, tell) == [pytest.approx(1.0)]
+    centred = [centred_halves(side) for side in pairs]
+    assert 0.4 < identified(centred, nearest)[0] < 0.6
+    # Languages of one mean that lie in other directions: a linear probe is blind to that, neighbours are not.
+    for side, empty in zip(centred, (slice(12), slice(12, None)), strict=True):
+        side[..., empty] = 0
+    assert identified(centred, nearest)[0] > 0.95
+    assert identified(centred, probe)[0] < 0.7
     gap = means[0] - means[1]
     assert offsets(pairs[0], pairs[1][:, generator.permutation(300)], gap)[0] < offsets(pairs[0], pairs[1], gap)[0]
 
@@ -184,7 +202,7 @@ def test_the_command_and_its_page(trained: Path, parallel: tuple[Path, Path], tm
     result = json.loads(answer.out)
     assert result["sentences"]["count"] == 60
     assert result["words"] is None
-    assert len(result["offset"]) == len(result["identity"]["plain"]) == 2
+    assert len(result["offset"]) == len(result["identity"]["linear"]) == 2
     assert json.loads((run / "results" / "alignment.json").read_text(encoding="utf-8")) == result
     for language, told in (("en", "Where the language is"), ("zh", "语言在哪里")):
         assert told in write_report([run], tmp_path / "page.html", language=language).read_text(encoding="utf-8")

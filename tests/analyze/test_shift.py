@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bertwright.analyze.head import HeadReader, reconstructed, token_languages
-from bertwright.analyze.shift import Laboratory, bleu_1, measured, random_like, shares, shift, single_tokens
+from bertwright.analyze.shift import SHARES, Laboratory, bleu_1, measured, random_like, shares, shift, single_tokens
 from bertwright.analyze.vectors import Reader
 from bertwright.batches import IGNORED
 from bertwright.errors import UserError
@@ -92,10 +92,14 @@ def test_shares_by_hand(head: HeadReader) -> None:
     language = np.array([0, 0, 0, 1, 1, IGNORED])
     laboratory = Laboratory(head, language, ({0: {3}, 1: {4}}, {}))
     shown, said = [np.array([0, 1, 2]), np.array([0, 1, 5])], [np.array([3, 1, 5]), np.array([0, 3, 3])]
-    converted, translated, repeated, _ = shares(laboratory, shown, shown, said, 1)
-    assert converted == pytest.approx(2 / 5)  # 3 for the first 0, and 3 for the last 1
-    assert translated == 1 / 4  # of 0, 1, 0 and 1 only the first
-    assert repeated == pytest.approx((1 / 3 + 2 / 3) / 2)
+    references = [np.array([3, 1, 4]), np.array([0, 0, 0])]
+    found = shares(laboratory, shown, references, said, 1)
+    assert found["converted"] == pytest.approx(2 / 5)  # 3 for the first 0, and 3 for the last 1
+    assert found["translated"] == 1 / 4  # of 0, 1, 0 and 1 only the first
+    assert found["translated_chance"] == pytest.approx((1 / 2 + 0 + 1 / 2 + 0) / 4)  # half of the answers are 3
+    assert found["repeated"] == pytest.approx((1 / 3 + 2 / 3) / 2)
+    assert found["bleu_1"] == pytest.approx(3 / 6)
+    assert found["bleu_1_chance"] == pytest.approx(1 / 6)  # each against the other one's reference: 0 3 3 has one 3
 
 
 # ---------------------------------------------------------------------------------------------- shifting
@@ -125,6 +129,13 @@ def test_a_vector_goes_through_the_layers_above(head: HeadReader) -> None:
         vector = inputs[said == said.mode().values][0]
         wanted = int(head.model.token_logits(vector).argmax())
     last = head.reader.num_layers
+    states: list[torch.Tensor] = []
+    head.model.encoder.layers[0].register_forward_pre_hook(lambda _, inputs: states.append(inputs[0].clone()))
+    head.read_off(sequences)
+    head.read_off(sequences, vector, 0)
+    moved = (states[1] - states[0]).abs().sum(dim=-1).flatten()
+    assert moved[[0, -1]].tolist() == [0.0, 0.0], "[CLS] and [SEP] are of no language"
+    assert (moved[1:-1] > 0).all()
     assert set(head.read_off(sequences, 100 * vector, last)[0].tolist()) == {wanted}
     np.testing.assert_array_equal(head.read_off(sequences, 0 * vector, 0)[0], before)
     below = head.read_off(sequences, 100 * vector, 0)[0]
@@ -211,9 +222,9 @@ def test_the_command_and_its_page(trained: Path, parallel: tuple[Path, Path], tm
     result = json.loads(answer.out)
     assert result["sentences"] == 30
     for kind in ("shift", "random", "reverse"):
-        for name in ("converted", "translated", "repeated", "bleu_1"):
+        for name in SHARES:
             assert np.shape(result[kind][name]) == (2, 3)
-    assert set(result["unshifted"]) == {"converted", "translated", "repeated", "bleu_1"}
+    assert set(result["unshifted"]) == set(SHARES)
     assert result["entries"][0] > 0
     assert (result["examples"][0]["text"], result["examples"][0]["reference"]) == ("房间很好。", None)
     assert len(result["examples"][0]["outputs"]) == 4

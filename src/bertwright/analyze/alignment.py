@@ -3,7 +3,8 @@
 Sentences that are translations of each other, and words of a dictionary in the sentences that hold them: for each the
 vectors of the other language are ranked by cosine. Mean reciprocal rank (Liu et al. 2020) is 1 where the translation
 always comes first; by chance it is about (ln N + .58) / N. Once more after subtracting the mean of each language.
-Beside it a linear probe that tells the language of a token's vector, before and after.
+Beside it probes that tell the language of a token's vector: a linear one, and its nearest neighbours, before and after.
+(After, a linear probe has nothing to find whatever the vectors are: two clouds of one mean.)
 
 Vectors that nobody has trained are no chance vectors: they know the positions of words and the length of a sentence. So
 everything is measured with random weights, too, and the two languages' words are never taken from sentences that are
@@ -11,7 +12,7 @@ translations of each other.
 """
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bertwright.analyze.linear_probe import probe
+from bertwright.analyze.linear_probe import nearest, probe
 from bertwright.analyze.parallel import SEED, Words, read_dictionary, read_lines, read_parallel, words_in
 from bertwright.analyze.trainings import checkpoints_of
 from bertwright.analyze.vectors import Reader, normalized
@@ -30,6 +31,10 @@ from bertwright.run import Run, keep_result
 
 PROBED = 2000
 """Tokens of each language that the probe learns from, and is tested on, at most."""
+
+
+Probe = Callable[[np.ndarray, Sequence[str], np.ndarray, Sequence[str]], float]
+"""What learns labels of vectors from some, and tells the accuracy on others: see `linear_probe`."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ def alignment(
         dictionary: a word and its translation a line, separated by a tab; without it only sentences are ranked. Words
             are looked for in all lines.
         most: sentences of each language.
-        over_time: at every kept checkpoint of the run, too.
+        over_time: at every kept checkpoint of the run, too; all else is of the last one then, not of the best.
         folder: where results/alignment.json is written; None: nowhere.
 
     Returns:
@@ -74,7 +79,7 @@ def alignment(
             no run with checkpoints.
     """
     places = checkpoints_of(model) if over_time else {}
-    reader = Reader.load(model)
+    reader = Reader.load(places[max(places)] if places else model)
     texts = read_parallel(reader, parallel, most)
     words = Words([], {}), Words([], {})
     if dictionary is not None:
@@ -167,10 +172,10 @@ def measured(reader: Reader, sides: Sequence[Side], *, probed: bool = True) -> d
     Returns:
         "sentences" and "words" (None without a dictionary) have "count", "chance" and, by layer, for the vectors as
         they are ("plain") and less the mean of their language ("centred"), "reciprocal_rank" and "first" (precision at
-        1), means of both directions. "identity": by layer the accuracy of the language probe on kinds of tokens that it
-        has not seen, "plain" and "centred" (by chance .5). "offset": by layer the mean cosine between the difference of
-        a pair of sentences and that of the languages' means; "offset_shuffled": the same of sentences that are no
-        pairs.
+        1), means of both directions. "identity": by layer the accuracy of language probes on kinds of tokens that they
+        have not seen (by chance .5), "linear", "neighbours" and, less the mean of the language, "neighbours_centred".
+        "offset": by layer the mean cosine between the difference of a pair of sentences and that of the languages'
+        means; "offset_shuffled": the same of sentences that are no pairs.
     """
     found = [vectors_of(reader, side, probed=probed) for side in sides]
     sentences, words, tokens = zip(*found, strict=True)
@@ -188,8 +193,9 @@ def measured(reader: Reader, sides: Sequence[Side], *, probed: bool = True) -> d
         order = np.random.default_rng(SEED).permutation(len(sides[0].ids))
         gap = means[0] - means[1]
         result["identity"] = {
-            "plain": identified(tokens),
-            "centred": identified([side - mean for side, mean in zip(tokens, means, strict=True)]),
+            "linear": identified(tokens, probe),
+            "neighbours": identified(tokens, nearest),
+            "neighbours_centred": identified([centred_halves(side) for side in tokens], nearest),
         }
         result["offset"] = offsets(sentences[0], sentences[1], gap)
         result["offset_shuffled"] = offsets(sentences[0], sentences[1][:, order], gap)
@@ -260,16 +266,22 @@ def ranks(one: np.ndarray, other: np.ndarray) -> np.ndarray:
     return np.concatenate([(values >= right[:, None]).sum(axis=1), (values >= right[None]).sum(axis=0)])
 
 
-def identified(tokens: Sequence[np.ndarray]) -> list[float]:
-    """By layer the accuracy of a linear probe that tells the language of a token.
+def centred_halves(tokens: np.ndarray) -> np.ndarray:
+    """Of a language, [1 + layers, 2 T, D], each half less its own mean: one mean for both would tie them together."""
+    return np.concatenate([half - half.mean(axis=1, keepdims=True) for half in np.split(tokens, 2, axis=1)], axis=1)
+
+
+def identified(tokens: Sequence[np.ndarray], tell: Probe) -> list[float]:
+    """By layer the accuracy of a probe that tells the language of a token.
 
     Args:
         tokens: of each language [1 + layers, 2 T, D]; the first half is learnt from.
+        tell: the probe.
     """
     size = tokens[0].shape[1] // 2
     labels = ["one"] * size + ["other"] * size
     return [
-        probe(
+        tell(
             np.concatenate([layer[:size] for layer in layers]),
             labels,
             np.concatenate([layer[size:] for layer in layers]),

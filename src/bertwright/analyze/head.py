@@ -45,7 +45,13 @@ class HeadReader:
     def read_off(
         self, sequences: Sequence[np.ndarray], vector: Tensor | None = None, layer: int = 0
     ) -> list[np.ndarray]:
-        """What the head says at each token of sentences, nothing masked; with `vector` [D] added to them at a layer."""
+        """What the head says at each token of sentences, nothing masked.
+
+        Args:
+            sequences: of each sentence its ids.
+            vector: [D], added at a layer to the tokens of the sentences; [CLS] and [SEP] are of no language.
+            layer: which one; 0 are the embeddings.
+        """
         special = self.reader.special
         found: list[np.ndarray] = []
         for begin in range(0, len(sequences), TOGETHER):
@@ -55,7 +61,8 @@ class HeadReader:
                 state = torch.empty(0)
                 for number, state in enumerate(self.model.encoder.states(*rows.batch().inputs)):
                     if vector is not None and number == layer:
-                        state.add_(vector)  # in place: the next layer goes on from here
+                        for row, ids in zip(in_order.tolist(), part, strict=True):
+                            state[row, 1 : 1 + len(ids)] += vector  # in place: the next layer goes on from here
                 # A sentence at a time: the logits of all would be gigabytes where the vocabulary is large.
                 found += [
                     self.model.token_logits(state[row, 1 : 1 + len(ids)]).argmax(dim=-1).numpy()

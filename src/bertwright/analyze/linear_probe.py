@@ -1,4 +1,4 @@
-"""Linear probes: what a linear layer can read from frozen vectors, and what it would read from names alone.
+"""Probes: what a linear layer, or the nearest neighbours, can read from frozen vectors, and from names alone.
 
 A control task (Hewitt and Liang 2019) gives every kind of word a label drawn at random: what a probe scores there it
 has learnt by heart. Its accuracy is to be held against that of the real labels.
@@ -15,6 +15,9 @@ from bertwright.analyze.vectors import Reader, overlapping
 
 ROUNDS = 200
 """Of the optimizer of a probe, at most."""
+
+NEAREST = 15
+"""Neighbours that are asked."""
 
 
 def span_vectors(reader: Reader, texts: Sequence[Labelled]) -> tuple[np.ndarray, list[str], list[str], int]:
@@ -58,6 +61,14 @@ def probe(train: np.ndarray, labels: Sequence[str], test: np.ndarray, truth: Seq
         warnings.simplefilter("ignore", ConvergenceWarning)  # a probe is stopped early on purpose
         model.fit((train - mean) / deviation, list(labels))
     return float(np.mean(model.predict((test - mean) / deviation) == np.array(truth)))
+
+
+def nearest(train: np.ndarray, labels: Sequence[str], test: np.ndarray, truth: Sequence[str]) -> float:
+    """Accuracy of the label that most of the nearest vectors have, by cosine: [S, D], [S] -> [T, D], [T]."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    model = KNeighborsClassifier(min(NEAREST, len(labels)), metric="cosine").fit(train, list(labels))
+    return float(np.mean(model.predict(test) == np.array(truth)))
 
 
 def control_labels(words: Sequence[str], labels: Sequence[str], seed: int = 1) -> dict[str, str]:

@@ -161,16 +161,19 @@ def _places(reader: Reader, lines: Mapping[int, str], words: Iterable[str]) -> W
                 if len(candidates[word]) == 2 * CONTEXTS:  # some of them may be within a longer token
                     wanted.discard(word)
     numbers = sorted({number for spots in candidates.values() for number, _ in spots})
-    encoded = reader.checkpoint.tokenizer.encode_batch_with_offsets([lines[number] for number in numbers])
+    tokenizer = reader.checkpoint.tokenizer
+    encoded = tokenizer.encode_batch_with_offsets([lines[number] for number in numbers])
     index = {number: place for place, number in enumerate(numbers)}
     places: dict[str, list[tuple[int, np.ndarray]]] = {}
     for word, spots in candidates.items():
         for number, begin in spots:
             ids, offsets = encoded[index[number]]
             pieces = whole_pieces(lines[number], offsets, begin, begin + len(word)) if len(ids) <= reader.room else None
-            if pieces is not None and len(places.setdefault(word, [])) < CONTEXTS:
+            if pieces is None or tokenizer.unk_id in ids[pieces]:  # [UNK] is one and the same in all languages
+                continue
+            if len(places.setdefault(word, [])) < CONTEXTS:
                 places[word].append((index[number], pieces))
-    return Words([ids for ids, _ in encoded], {word: spots for word, spots in places.items() if spots})
+    return Words([ids for ids, _ in encoded], places)
 
 
 def _only(words: Words, kept: Iterable[str]) -> Words:

@@ -29,6 +29,9 @@ TESTED = 100
 """Pairs of sentences that are shifted; all others give the means. The first half of them chooses layer and alpha, the
 others tell how good these are."""
 
+SHARES = ("converted", "translated", "translated_chance", "repeated", "bleu_1", "bleu_1_chance")
+"""What is told of each layer and alpha; see `shift`."""
+
 SHOWN = 4
 """Sentences on the page."""
 
@@ -76,6 +79,8 @@ def shift(
         [1 + layers, alphas] the shares of tokens of the sentences' language that are now of the other one
         ("converted"), of tokens in the dictionary that are right translations ("translated", None without one), of a
         sentence's most frequent token ("repeated"), and "bleu_1" against the reference; "unshifted" has one of each.
+        "translated_chance" and "bleu_1_chance": the same if the answers stood at any other places, and against the
+        reference of another sentence of like length.
         "best": layer and alpha with the most right translations (without a dictionary, the best BLEU-1) in the half of
         the sentences that the shares are not of.
 
@@ -190,20 +195,18 @@ def measured(
     Returns:
         The shares of the second half of the sentences, and of the first half what is to be high, [1 + layers, alphas].
     """
-    names = ("converted", "translated", "repeated", "bleu_1")
-    grid = np.zeros((2, len(names), len(vectors), len(alphas)))
+    grid = np.zeros((2, len(SHARES), len(vectors), len(alphas)))
     half = len(sequences) // 2
     for layer, vector in enumerate(vectors):
         for index, alpha in enumerate(alphas):
             said = laboratory.head.read_off(sequences, alpha * vector, layer)
             for number, part in enumerate((slice(half), slice(half, None))):
-                grid[number, :, layer, index] = shares(
-                    laboratory, sequences[part], references[part], said[part], target
-                )
-    result: dict[str, Any] = {name: values.round(5).tolist() for name, values in zip(names, grid[1], strict=True)}
+                found = shares(laboratory, sequences[part], references[part], said[part], target)
+                grid[number, :, layer, index] = [found[name] for name in SHARES]
+    result: dict[str, Any] = {name: values.round(5).tolist() for name, values in zip(SHARES, grid[1], strict=True)}
     if laboratory.translations is None:
-        result["translated"] = None
-    return result, grid[0, names.index("bleu_1" if laboratory.translations is None else "translated")]
+        result |= {"translated": None, "translated_chance": None}
+    return result, grid[0, SHARES.index("bleu_1" if laboratory.translations is None else "translated")]
 
 
 def shares(
@@ -212,8 +215,8 @@ def shares(
     references: Sequence[np.ndarray],
     said: Sequence[np.ndarray],
     target: int,
-) -> tuple[float, float, float, float]:
-    """Tokens converted, translated and repeated, and BLEU-1; see `shift`.
+) -> dict[str, float]:
+    """Tokens converted, translated and repeated, and BLEU-1, with their chances: SHARES; see `shift`.
 
     Args:
         laboratory: what is known of the tokens.
@@ -225,18 +228,23 @@ def shares(
     shown, told = np.concatenate(list(sequences)), np.concatenate(list(said))
     own = laboratory.language[shown] == 1 - target
     translations = laboratory.translations[1 - target] if laboratory.translations is not None else {}
-    right = [
-        after in translations[before]
+    asked = [
+        (after, translations[before])
         for before, after in zip(shown.tolist(), told.tolist(), strict=True)
         if before in translations
     ]
-    repeated = [Counter(row.tolist()).most_common(1)[0][1] / len(row) for row in said]
-    return (
-        float((laboratory.language[told][own] == target).mean()) if own.any() else 0.0,
-        float(np.mean(right)) if right else 0.0,
-        float(np.mean(repeated)),
-        bleu_1(said, references),
-    )
+    counts = Counter(told.tolist())
+    by_chance = [sum(counts[token] for token in right) / len(told) for _, right in asked]
+    by_length = np.argsort([len(reference) for reference in references], kind="stable")
+    others = dict(zip(by_length.tolist(), np.roll(by_length, 1).tolist(), strict=True))
+    return {
+        "converted": float((laboratory.language[told][own] == target).mean()) if own.any() else 0.0,
+        "translated": float(np.mean([after in right for after, right in asked])) if asked else 0.0,
+        "translated_chance": float(np.mean(by_chance)) if asked else 0.0,
+        "repeated": float(np.mean([Counter(row.tolist()).most_common(1)[0][1] / len(row) for row in said])),
+        "bleu_1": bleu_1(said, references),
+        "bleu_1_chance": bleu_1(said, [references[others[number]] for number in range(len(said))]),
+    }
 
 
 def bleu_1(said: Sequence[np.ndarray], references: Sequence[np.ndarray]) -> float:

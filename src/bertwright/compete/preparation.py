@@ -35,7 +35,7 @@ def read_entries(recipe: CompeteRecipe) -> tuple[Entries, list[str]]:
     task = TASKS[recipe.task](data.reading)
     train = read_all(task, expand(data.train))
     if data.train_examples is not None:
-        train = drawn(task, train, data.train_examples)
+        train = drawn(train, task.key, data.train_examples)
     task.learn(train)
     task.check(train)
     if (data.metric or task.metric_names[0]) not in task.metric_names:

@@ -36,9 +36,10 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
         for title, chart in time_curves(result["over_time"], result, _names(say)):
             blocks.append(Figure(chart, summary=title, height=300))
     told = say(
-        "A linear probe tells the language of a token's vector, of kinds of tokens that it has not seen; in its place "
-        "the mean of each language is subtracted first. The offset is the mean cosine between the difference of a pair "
-        "and that of the languages' means; beside it that of sentences that are no pairs."
+        "A linear probe tells the language of a token's vector, of kinds of tokens that it has not seen; so do the "
+        "nearest of the vectors that it learnt from, before and after the mean of each language is subtracted. The "
+        "offset is the mean cosine between the difference of a pair and that of the languages' means; beside it that "
+        "of sentences that are no pairs."
     )
     return [
         *blocks,
@@ -62,7 +63,9 @@ def _names(say: Say) -> dict[str, str]:
         "shuffled": say("the same of no pairs"),
         "layer": say("layer"),
         "rank": say("mean reciprocal rank"),
-        "identity": say("language told right"),
+        "linear": say("language told right by a linear probe"),
+        "neighbours": say("by the nearest neighbours"),
+        "neighbours_centred": say("by the nearest, less the mean of the language"),
         "offset": say("cosine to the offset of the languages"),
     }
 
@@ -86,11 +89,11 @@ def rank_curves(ranked: dict[str, Any], untrained: dict[str, Any], names: dict[s
 
 
 def identity_curves(result: dict[str, Any], names: dict[str, str]) -> Chart:
-    """Accuracy of the language probe by layer, before and after, and how far pairs differ along the offset."""
+    """Accuracy of the language probes by layer, and how far pairs differ along the offset."""
     layers = list(range(len(result["offset"])))
+    colours = {"linear": "--blue", "neighbours": "--purple", "neighbours_centred": "--orange"}
     data = [
-        line(layers, rounded(result["identity"]["plain"]), f"{names['identity']}, {names['plain']}", "--blue"),
-        line(layers, rounded(result["identity"]["centred"]), f"{names['identity']}, {names['centred']}", "--orange"),
+        *(line(layers, rounded(result["identity"][kind]), names[kind], colour) for kind, colour in colours.items()),
         line(layers, rounded(result["offset"]), names["offset"], "--green", dash="dash"),
         line(layers, rounded(result["offset_shuffled"]), names["shuffled"], "--grey", dash="dot"),
     ]
@@ -135,7 +138,7 @@ def _table(result: dict[str, Any], say: Say) -> Table:
     names = _names(say)
     columns = [say("layer")]
     columns += [f"{titles[kind]}, {names[how]}" for kind in kinds for how in ("plain", "centred")]
-    columns += [names["identity"], names["offset"]]
+    columns += [say("language told right: linear / neighbours / less the mean"), names["offset"]]
     rows = []
     for layer in range(len(result["offset"])):
         ranked = [
@@ -143,7 +146,7 @@ def _table(result: dict[str, Any], say: Say) -> Table:
             for kind in kinds
             for how in ("plain", "centred")
         ]
-        identity = " / ".join(f"{result['identity'][how][layer]:.3f}" for how in ("plain", "centred"))
+        identity = " / ".join(f"{values[layer]:.3f}" for values in result["identity"].values())
         rows.append([str(layer), *ranked, identity, number(result["offset"][layer])])
     chances = ", ".join(
         f"{titles[kind]} {result[kind]['chance']['reciprocal_rank']:.4f} ({result[kind]['chance']['first']:.4f})"
@@ -159,6 +162,6 @@ def _table(result: dict[str, Any], say: Say) -> Table:
         "{random}; language {language}.",
         chances=chances,
         random=random,
-        language=f"{max(result['untrained']['identity']['plain']):.3f}",
+        language=f"{max(result['untrained']['identity']['linear']):.3f}",
     )
     return Table(columns, rows, [True] * len(columns), note)

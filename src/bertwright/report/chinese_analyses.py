@@ -175,21 +175,29 @@ ANALYSES: dict[str, str] = {
     ),
     "words": "词",
     "mean reciprocal rank of {count} {kind}": "{count} 个{kind}的平均倒数排名",
-    "A linear probe tells the language of a token's vector, of kinds of tokens that it has not seen; in its place the "
-    "mean of each language is subtracted first. The offset is the mean cosine between the difference of a pair and "
-    "that of the languages' means; beside it that of sentences that are no pairs.": (
-        "线性探针从词元的向量判断语言，测试用的词元种类它没有见过；另一条曲线先减去各语言的均值。偏移是一对译文之差与语言均值之差的"
-        "平均余弦；旁边是不成对的句子的同一数值。"
+    "A linear probe tells the language of a token's vector, of kinds of tokens that it has not seen; so do the nearest "
+    "of the vectors that it learnt from, before and after the mean of each language is subtracted. The offset is the "
+    "mean cosine between the difference of a pair and that of the languages' means; beside it that of sentences that "
+    "are no pairs.": (
+        "线性探针从词元的向量判断语言，测试用的词元种类它没有见过；另外由它学过的向量中最近的几个来判断，减去各语言均值之前和之后各一次。"
+        "偏移是一对译文之差与语言均值之差的平均余弦；旁边是不成对的句子的同一数值。"
     ),
     "random weights": "随机权重",
     "not shifted": "不移动",
     "from {one} to {other}": "从 {one} 到 {other}",
     "Layer {layer} and α = {alpha}, chosen on other sentences.": "第 {layer} 层，α = {alpha}，由另一些句子选出。",
     "Tokens in the dictionary: {count}.": "词典里有 {count} 个词元。",
+    "In brackets what chance gives: the answers at any other places; another sentence's reference.": (
+        "括号里是瞎猜：同样的回答放在任意别的位置；用另一句的译文作参考。"
+    ),
+    "random vector, the most at any layer and α": "随机向量，各层各 α 中最高",
     "held-out loss in nats": "留出损失（nat）",
     "the same of no pairs": "不成对时的同一数值",
     "Where the language is": "语言在哪里",
-    "language told right": "判对语言",
+    "language told right by a linear probe": "线性探针判对语言",
+    "by the nearest neighbours": "最近邻判对",
+    "by the nearest, less the mean of the language": "减去语言均值后最近邻判对",
+    "language told right: linear / neighbours / less the mean": "判对语言：线性 / 最近邻 / 减去均值后",
     "as they are": "原样",
     "less the mean of the language": "减去语言均值",
     "chance": "瞎猜",

@@ -81,13 +81,18 @@ def _table(result: dict[str, Any], names: dict[str, str], say: Say) -> Table:
     rows = []
     for kind, title in kinds.items():
         values = result[kind]
-        shown = [values[name] if kind == "unshifted" else values[name][best["layer"]][place] for name in columns]
-        rows.append([title, *map(percent, shown)])
+        if kind != "unshifted":
+            values = {name: grid and grid[best["layer"]][place] for name, grid in values.items()}
+        chances = {name: f" ({percent(values[f'{name}_chance'])})" for name in columns if f"{name}_chance" in values}
+        rows.append([title, *(percent(values[name]) + chances.get(name, "") for name in columns)])
+    most = [percent(max(map(max, result["random"][name]))) for name in columns]
+    rows.insert(3, [say("random vector, the most at any layer and α"), *most])
     note = say(
         "Layer {layer} and α = {alpha}, chosen on other sentences.",
         layer=str(best["layer"]),
         alpha=f"{best['alpha']:g}",
     )
+    note += " " + say("In brackets what chance gives: the answers at any other places; another sentence's reference.")
     if result["entries"] is not None:
         note += " " + say("Tokens in the dictionary: {count}.", count=number(result["entries"][0]))
     return Table(["", *(names[name] for name in columns)], rows, [False] + [True] * len(columns), note)

@@ -323,9 +323,9 @@ def _bare(text: str) -> str:
     return "".join(_SIGN.sub(kept, text).split()) or text.strip()
 
 
-def drawn(task: Task, examples: Sequence[Example], most: int) -> list[Example]:
-    """So many of the examples at most, in their order, chosen by a hash of their texts."""
-    places = [hashlib.blake2b(task.key(example).encode(), digest_size=8).digest() for example in examples]
+def drawn(examples: Sequence[Example], key: Callable[[Example], str], most: int) -> list[Example]:
+    """So many of the examples at most, in their order, chosen by a hash of their keys."""
+    places = [hashlib.blake2b(key(example).encode(), digest_size=8).digest() for example in examples]
     chosen = sorted(sorted(range(len(examples)), key=places.__getitem__)[:most])
     return [examples[number] for number in chosen]
 
