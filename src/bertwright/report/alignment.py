@@ -45,7 +45,7 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
         *blocks,
         Heading(say("Where the language is")),
         Paragraph(told),
-        Figure(identity_curves(result, _names(say)), summary=say("language told right"), height=340),
+        Figure(identity_curves(result, _names(say)), summary=say("Where the language is"), height=340),
         _table(result, say),
     ]
 
