@@ -50,7 +50,7 @@ from bertwright.prepare import prepare
 from bertwright.pretrain import pretrain
 from bertwright.recipe import parse
 from bertwright.report import write_report
-from bertwright.run import Run, keep_result, write_text
+from bertwright.run import Run, keep_result, read_json, write_text
 from bertwright.store import Store
 from bertwright.tokenizer import Tokenizer
 
@@ -62,6 +62,9 @@ APART = ("positions", "specials")
 SPARE = "spare-cls spare-sep spare-mask"
 """A line of its own: tokens that nothing else uses."""
 LENGTH = 128
+
+KINDS = ("plain", "centred")
+"""Vectors as they are, and less the mean of their language."""
 
 KEPT = 0.1
 """Of the tokens that are asked so many are shown."""
@@ -107,9 +110,10 @@ def main() -> None:
     level = plateau(folder / f"text-a-{given.share:g}.txt", given.random_share)
     losses = np.array([record["loss"] for record in Run(run).read_log() if "loss" in record])
     found = {"by_length": by_length(parallel[0]), "plateau": level, **course(losses, level)}
-    print(keep_result({"kind": "laboratory", **found}, run))
+    keep_result({"kind": "laboratory", **found}, run)
     for language in ("en", "zh"):
         print(write_report([run], folder / f"{name}.{language}.html", language=language))
+    print(table(sorted(path.parents[1] for path in folder.glob("*/results/laboratory.json"))))
 
 
 def keep_apart(what: Sequence[str], tokenizer: Tokenizer) -> None:
@@ -227,6 +231,32 @@ def course(losses: np.ndarray, level: float) -> dict[str, float]:
     width = PARTS // 10
     first = int(near.argmax()) if near.any() else PARTS
     return {"stays": float(near.mean()), "falls": float((means[:-width] - means[width:])[first:].max(initial=0.0))}
+
+
+def table(runs: Sequence[Path]) -> str:
+    """All that was measured, a run a line."""
+    lines = [
+        "| run | held-out loss | plateau, share near it, fall | words: rank, first, layer | less the means | random weights "
+        "| shifted: layer, alpha | converted | counterpart | random vector at its best |",
+        "|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    for run in runs:
+        results = {path.stem: read_json(path) for path in (run / "results").glob("*.json")}
+        loss, words = results["laboratory"], results["alignment"]["words"]
+        layer = int(np.argmax(words["plain"]["first"]))
+        ranks = [f"{words[kind]['reciprocal_rank'][layer]:.3f}, {words[kind]['first'][layer]:.3f}" for kind in KINDS]
+        control = max(results["alignment"]["untrained"]["words"]["plain"]["first"])
+        moved, best = results["shift"], results["shift"]["best"]
+        place = moved["alphas"].index(best["alpha"])
+        values = [moved["shift"][name][best["layer"]][place] for name in ("converted", "translated")]
+        lines.append(
+            f"| {run.name} | {results['alignment']['over_time'][-1]['loss']:.3f} "
+            f"| {loss['plateau']:.3f}, {loss['stays']:.2f}, {loss['falls']:.3f} "
+            f"| {ranks[0]}, {layer} | {ranks[1]} | {control:.3f} "
+            f"| {best['layer']}, {best['alpha']:g} | {values[0]:.3f} | {values[1]:.3f} "
+            f"| {max(map(max, moved['random']['translated'])):.3f} |"
+        )
+    return "\n".join(lines)
 
 
 def verses() -> list[str]:
