@@ -236,9 +236,9 @@ def course(losses: np.ndarray, level: float) -> dict[str, float]:
 def table(runs: Sequence[Path]) -> str:
     """All that was measured, a run a line."""
     lines = [
-        "| run | held-out loss | plateau, share near it, fall | words: rank, first, layer | less the means | random weights "
-        "| shifted: layer, alpha | converted | counterpart | random vector at its best |",
-        "|---|---|---|---|---|---|---|---|---|---|",
+        "| run | held-out loss | plateau, share near it, fall | words: rank, first, layer | less the means "
+        "| first, random weights | shifted: layer, alpha | converted | counterpart | random vector at its best |",
+        "|---" * 10 + "|",
     ]
     for run in runs:
         results = {path.stem: read_json(path) for path in (run / "results").glob("*.json")}
