@@ -237,7 +237,8 @@ def table(runs: Sequence[Path]) -> str:
     """All that was measured, a run a line."""
     lines = [
         "| run | held-out loss | plateau, share near it, fall | words: rank, first, layer | less the means "
-        "| first, random weights | shifted: layer, alpha | converted | counterpart | random vector at its best |",
+        "| first, random weights | shifted: layer, alpha | converted | counterpart (chance) "
+        "| random vector at its best |",
         "|---" * 10 + "|",
     ]
     for run in runs:
@@ -248,12 +249,13 @@ def table(runs: Sequence[Path]) -> str:
         control = max(results["alignment"]["untrained"]["words"]["plain"]["first"])
         moved, best = results["shift"], results["shift"]["best"]
         place = moved["alphas"].index(best["alpha"])
-        values = [moved["shift"][name][best["layer"]][place] for name in ("converted", "translated")]
+        names = ("converted", "translated", "translated_chance")
+        values = [moved["shift"][name][best["layer"]][place] for name in names]
         lines.append(
             f"| {run.name} | {results['alignment']['over_time'][-1]['loss']:.3f} "
             f"| {loss['plateau']:.3f}, {loss['stays']:.2f}, {loss['falls']:.3f} "
             f"| {ranks[0]}, {layer} | {ranks[1]} | {control:.3f} "
-            f"| {best['layer']}, {best['alpha']:g} | {values[0]:.3f} | {values[1]:.3f} "
+            f"| {best['layer']}, {best['alpha']:g} | {values[0]:.3f} | {values[1]:.3f} ({values[2]:.3f}) "
             f"| {max(map(max, moved['random']['translated'])):.3f} |"
         )
     return "\n".join(lines)
