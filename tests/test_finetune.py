@@ -444,7 +444,7 @@ def test_a_part_of_the_training_examples(trained: Path) -> None:
     assert some["train"] == [example for example in whole["train"] if example in some["train"]]
     assert some["train"] != whole["train"][:20]
     part = whole["train"][:40]
-    again = drawn(task, part, 20)
+    again = drawn(part, task.key, 20)
     assert all(example in again for example in some["train"] if example in part)
 
 
