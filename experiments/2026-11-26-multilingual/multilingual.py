@@ -78,9 +78,6 @@ def main() -> None:
     if "head" in given.only and not (head / "results" / "pretrain.json").exists():
         pretrain(head_recipe(given.multilingual, folder), resume=(head / "recipe.toml").exists())
     encoders = {"E5": given.multilingual, "MiniLM": given.english}
-    both = folder / "both.conllu"
-    parts = (sentences("tag/en_ewt-ud-dev.conllu"), sentences("tag/zh_gsdsimp-ud-dev.conllu"))
-    write_text(both, "".join(f"{each}\n\n" for part in parts for each in part[:EACH]))
     measures: dict[str, Callable[[Path], object]] = {
         "alignment": lambda out: alignment(head, pud(folder), entries, folder=out),
         "shift": lambda out: shift(head, pud(folder), entries, alphas=ALPHAS, shown=SHOWN, folder=out),
@@ -97,7 +94,7 @@ def main() -> None:
             {
                 "English": recipe("tag-ewt", *SENTENCES),
                 "Chinese": recipe("tag-gsd", *SENTENCES),
-                "both": recipe("tag-ewt", *SENTENCES, f"data.train={both}", "data.train_examples=900"),
+                "both": recipe("tag-ewt", *SENTENCES, f"data.train={both(folder)}", "data.train_examples=900"),
             },
             encoders,
             {
@@ -180,9 +177,13 @@ def pud(folder: Path) -> tuple[Path, Path]:
     return files[0], files[1]
 
 
-def sentences(name: str) -> list[str]:
-    """The sentences of a treebank, as they stand there."""
-    return Path(data(name)).read_text(encoding="utf-8").strip().split("\n\n")
+def both(folder: Path) -> Path:
+    """The first EACH sentences of an English and of a Chinese treebank, in one file."""
+    path = folder / "both.conllu"
+    texts = [Path(data(f"tag/{name}-ud-dev.conllu")).read_text(encoding="utf-8") for name in ("en_ewt", "zh_gsdsimp")]
+    kept = [sentence for text in texts for sentence in text.strip().split("\n\n")[:EACH]]
+    write_text(path, "".join(f"{sentence}\n\n" for sentence in kept))
+    return path
 
 
 def dictionary(folder: Path) -> Path:

@@ -85,8 +85,9 @@ def _table(result: dict[str, Any], names: dict[str, str], say: Say) -> Table:
             values = {name: grid and grid[best["layer"]][place] for name, grid in values.items()}
         chances = {name: f" ({percent(values[f'{name}_chance'])})" for name in columns if f"{name}_chance" in values}
         rows.append([title, *(percent(values[name]) + chances.get(name, "") for name in columns)])
-    most = [percent(max(map(max, result["random"][name]))) for name in columns]
-    rows.insert(3, [say("random vector, the most at any layer and α"), *most])
+        if kind == "random":
+            most = [percent(max(map(max, result[kind][name]))) for name in columns]
+            rows.append([say("random vector, the most at any layer and α"), *most])
     note = say(
         "Layer {layer} and α = {alpha}, chosen on other sentences.",
         layer=str(best["layer"]),
