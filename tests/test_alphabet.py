@@ -132,10 +132,15 @@ def test_a_masked_letter_is_in_no_visible_token(unit: str, k: int, stride: int) 
     assert abs(asked / len(ids) - 0.15) < 0.03
 
 
+@pytest.mark.parametrize("rarest", [1, 2])
 @pytest.mark.parametrize(("k", "stride"), [(3, 1), (6, 1), (6, 2)])
-def test_what_one_span_shows_no_other_hides(k: int, stride: int) -> None:
-    """With the usual shares of random and unchanged tokens, too: spans that meet share one fate."""
-    tokenizer = Tokenizer.train([DNA], settings(kind="symbols", letters="dna", kmer=k, stride=stride))
+def test_what_one_span_shows_no_other_hides(k: int, stride: int, rarest: int) -> None:
+    """With the usual shares of random and unchanged tokens, too: spans that meet share one fate.
+
+    Of runs of six that occur twice a third is unknown: they are not asked for, but neither do they part a span.
+    """
+    known = settings(kind="symbols", letters="dna", kmer=k, stride=stride, minimum_frequency=rarest)
+    tokenizer = Tokenizer.train([DNA], known)
     special = SpecialTokens.of(tokenizer)
     ids, places = tokenizer.encode_batch_with_offsets([DNA])[0]
     begins = np.array_split(np.arange(len(ids)), len(ids) // 100)
@@ -147,14 +152,48 @@ def test_what_one_span_shows_no_other_hides(k: int, stride: int) -> None:
             row = int(rows.sequence_starts[number] // 128)
             shown = masked.input_ids[row, 1 : 1 + len(each)]
             letters = places[each]
-            seen = {place for begin, end in letters[shown == ids[each]] for place in range(begin, end)}
+            told = (shown == ids[each]) & (ids[each] != tokenizer.unk_id)
+            seen = {place for begin, end in letters[told] for place in range(begin, end)}
             for begin, end in letters[shown == special.mask]:
                 if begin > letters[0, 1] and end < letters[-1, 0]:  # the sequence's edge cuts spans
                     hidden += 1
                     assert not set(range(begin, end)) <= seen
             kept += int(((masked.labels[row, 1 : 1 + len(each)] != IGNORED) & (shown == ids[each])).sum())
-    assert hidden > 500
+    assert hidden > 300
     assert kept > 50
+
+
+def test_pieces_of_an_alphabet(tmp_path: Path) -> None:
+    """BPE: its merges are of letters in upper case, and of nothing else; every letter is in one token."""
+    tokenizer = Tokenizer.train([DNA.lower()], settings(kind="bpe", letters="dna", vocabulary_size=100))
+    tokenizer.save(tmp_path)
+    loaded = Tokenizer.load(tmp_path)
+    assert loaded.hash == tokenizer.hash
+    names = tokenizer.tokens(np.arange(tokenizer.vocabulary_size))
+    assert set("".join(names[5:])) == set("ACGTN")
+    text = "acgU\nryk [MASK]" + DNA * 9  # several pieces, and places in them
+    ids, places = loaded.encode_batch_with_offsets([text])[0]
+    np.testing.assert_array_equal(ids, loaded.encode(text))
+    np.testing.assert_array_equal(ids, loaded.encode("ACGTNNN[MASK]" + DNA.lower() * 9))
+    assert len(ids) < len(text) / 2
+    spelt = [loaded.spelling.spell(text[begin:end]) for begin, end in places]
+    at = ids.tolist().index(loaded.mask_id)
+    assert text[slice(*places[at])] == "[MASK]"
+    assert [*spelt[:at], *spelt[at + 1 :]] == loaded.readable(np.delete(ids, at))
+    assert "".join(spelt[at + 1 :]) == DNA * 9
+    assert loaded.begins_word(ids).all()
+    assert SpecialTokens.of(loaded).overlap == 0
+    assert loaded.encode("").tolist() == []
+    assert loaded.encode_batch_with_offsets([""])[0][1].shape == (0, 2)
+
+
+def test_a_protein_has_no_other_strand(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="a protein has no other strand"):
+        small_recipe(
+            tmp_path,
+            corpus={"files": ["some.fa"], "reader": "fasta", "strands": "both"},
+            tokenizer={"kind": "characters", "letters": "protein"},
+        )
 
 
 def test_special_tokens_stand_in_an_alphabet() -> None:
@@ -206,13 +245,14 @@ def test_without_overlap_nothing_changes() -> None:
 # ---------------------------------------------------------------------------------------------- the whole way
 
 
-def test_from_fasta_to_a_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [{"kind": "symbols", "kmer": 4}, {"kind": "bpe", "vocabulary_size": 64}])
+def test_from_fasta_to_a_checkpoint(tmp_path: Path, kind: dict[str, Any]) -> None:
     lines = [f">{number}\n{DNA[100 * number : 100 * number + 100].lower()}\nRN" for number in range(40)]
     (tmp_path / "some.fa").write_text("\n".join(lines) + "\n", encoding="utf-8")
     recipe = small_recipe(
         tmp_path,
         corpus={"files": [str(tmp_path / "some.fa")], "reader": "fasta", "strands": "both", "held_out": 0.2},
-        tokenizer={"kind": "symbols", "letters": "dna", "kmer": 4},
+        tokenizer={"letters": "dna", **kind},
         model=SMALL_MODEL,
         train={**SMALL_TRAINING, "steps": 2},
     ).model_copy(update={"store": str(tmp_path / "dna")})
@@ -221,11 +261,12 @@ def test_from_fasta_to_a_checkpoint(tmp_path: Path) -> None:
     assert result["segments"] == 80
     pretrain(recipe)
     checkpoint = load_checkpoint(Path(recipe.run) / "best")
-    assert checkpoint.tokenizer.spelling == Alphabet("dna", 4, 1)
+    alphabet = Alphabet("dna", kind.get("kmer", 1), 1)
+    assert checkpoint.tokenizer.spelling == alphabet
     facts = json.loads((Path(recipe.run) / "best" / "bertwright.json").read_text(encoding="utf-8"))
-    assert facts["alphabet"] == {"kind": "symbols", "letters": "dna", "length": 4, "stride": 1}
+    assert facts["alphabet"] == {"kind": kind["kind"], **alphabet.described()}
     np.testing.assert_array_equal(checkpoint.tokenizer.encode("acgtac"), checkpoint.tokenizer.encode("ACGTAC"))
-    assert Store.open(tmp_path / "dna").tokenizer().spelling == Alphabet("dna", 4, 1)
+    assert Store.open(tmp_path / "dna").tokenizer().spelling == alphabet
 
 
 def test_sequences_of_another_alphabet_are_told(tmp_path: Path) -> None:

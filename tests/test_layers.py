@@ -82,6 +82,7 @@ SIDEWAYS = {
     ("tokenizer", "tokenizer_folder"),
     ("tokenizer", "vocabulary"),
     ("tokenizer_folder", "alphabet"),
+    ("vocabulary", "alphabet"),
     ("tokenizer_folder", "vocabulary"),
     ("store", "blocks"),
     ("store", "tokenizer"),

@@ -199,9 +199,12 @@ class Tokenizer:
             and the end. A token of bytes within a character stands for all of it, SentencePiece's mark of a space by
             itself for none.
         """
-        if not self.spelling.is_plain:  # a symbol is a token
+        if not self.spelling.is_plain and self.kind != "bpe":  # a symbol is a token
             spelt = zip(self.encode_batch(texts), texts, strict=True)
             return [(ids, self._symbol_offsets(text)) for ids, text in spelt]
+        if not self.spelling.is_plain:
+            with _halves_refused(texts):
+                return [self._encode_letters(text) for text in texts]
         with _halves_refused(texts):
             if self._table is not None:
                 ids = [self._encode_characters(text, self._table) for text in texts]
@@ -277,6 +280,22 @@ class Tokenizer:
             found.append((np.array([[0, len(part)]]) if number % 2 else self.spelling.places(part)) + place)
             place += len(part)
         return np.concatenate(found).astype(np.int32)
+
+    def _encode_letters(self, text: str) -> tuple[np.ndarray, np.ndarray]:
+        """As `encode_batch_with_offsets`, of bpe over an alphabet: a token is some letters, or a special token."""
+        parts = self._special.split(text)
+        sizes = [
+            [len(part)] if number % 2 else [1] * len(self.spelling.spell(part)) for number, part in enumerate(parts)
+        ]
+        letters = np.repeat(self._symbol_offsets(text), np.concatenate(sizes).astype(np.int64), axis=0)
+        spelt = self._spelt(text)
+        encoded = [
+            (begin, self._tokenizer.encode(piece, add_special_tokens=False)) for begin, piece in self._pieces(spelt)
+        ]
+        ids = np.array([number for _, encoding in encoded for number in encoding.ids], dtype=np.int32)
+        pairs = [(begin + first, begin + end) for begin, encoding in encoded for first, end in encoding.offsets]
+        places = np.array(pairs, dtype=np.int64).reshape(-1, 2)
+        return ids, np.stack([letters[places[:, 0], 0], letters[places[:, 1] - 1, 1]], axis=1).reshape(-1, 2)
 
     # ------------------------------------------------------------------------------------------ long texts
 

@@ -16,6 +16,7 @@ import numpy as np
 import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from bertwright.alphabet import KINDS
 from bertwright.config import TokenizerSettings
 from bertwright.errors import UserError
 
@@ -221,8 +222,8 @@ def _wordpiece_alphabet(
 
 
 def _bpe(pieces: list[str], settings: TokenizerSettings) -> tokenizers.Tokenizer:
-    """Byte-pair encoding over UTF-8 bytes: nothing is unknown."""
-    alphabet = sorted(pre_tokenizers.ByteLevel.alphabet())
+    """Byte-pair encoding over UTF-8 bytes, or over the letters of an alphabet: nothing is unknown."""
+    alphabet = sorted("".join(KINDS.get(settings.letters, pre_tokenizers.ByteLevel.alphabet())))
     if settings.vocabulary_size < len(alphabet) + len(SPECIAL_TOKENS):
         raise UserError(
             f"a vocabulary of {settings.vocabulary_size} has no room for all bytes",

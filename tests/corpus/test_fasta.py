@@ -58,3 +58,15 @@ def test_no_header(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="the file begins with 'ACGT'") as raised:
         list(sequences(path))
     assert (raised.value.file, raised.value.line) == (path, 1)
+
+
+@pytest.mark.parametrize("block", [1 << 22, 1])
+def test_blank_lines_before_the_first_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(module, "_BLOCK", block)
+    path = tmp_path / "some.fa"
+    path.write_text("\n \n>one\nACGT\n", encoding="utf-8")
+    assert list(sequences(path)) == [("one", "ACGT")]
+    path.write_text("\n \nACGT\n", encoding="utf-8")
+    with pytest.raises(UserError, match="the file begins with 'A") as raised:
+        list(sequences(path))
+    assert raised.value.line == 3

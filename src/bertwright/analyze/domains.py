@@ -133,13 +133,13 @@ def domains(
         if start not in known:
             raise UserError(f"there is no start {start!r}", expected=", ".join(known), advice="name one of them")
     trainings = Trainings(folder, say, progress)
-    contests = [_contest(name, recipe, text, seeds[name]) for name, recipe in recipes.items()]
+    contests = [contest(name, recipe, text, seeds[name]) for name, recipe in recipes.items()]
     sets = []
     for data, encoder, own in contests:
         numbers, cells = seeds[data.name], {}
         for start in starts:
             rate = rates.get(start, rates.get("text") if start in MORE else None)
-            cells[start] = [_train(trainings, data, encoder, start, seed, numbers[0], rate) for seed in numbers]
+            cells[start] = [train(trainings, data, encoder, start, seed, numbers[0], rate) for seed in numbers]
         settings = [digest(_content(data)), data.metric]
         cells[LINEAR] = [trainings.cell(f"{data.name}-{LINEAR}", settings, partial(_linear, data))]
         if data.labels:
@@ -160,7 +160,7 @@ def domains(
     return keep_result({"kind": "domains", "sets": sets}, folder)
 
 
-def _contest(
+def contest(
     name: str, recipe: FinetuneRecipe, text: str | None, seeds: Sequence[int]
 ) -> tuple[DataSet, Checkpoint, Checkpoint]:
     """A data set, the text encoder, and the recipe's own one: all that hours of training will want."""
@@ -269,7 +269,7 @@ def renamed(data: DataSet, table: Mapping[str, str]) -> dict[str, list[Example]]
 # ---------------------------------------------------------------------------------------------- training
 
 
-def _train(
+def train(
     trainings: Trainings,
     data: DataSet,
     encoder: Checkpoint,

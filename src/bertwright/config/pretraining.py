@@ -67,7 +67,7 @@ class TokenizerSettings(Settings):
     character. symbols: one token for every run without spaces."""
     letters: Literal["any", "dna", "protein"] = "any"
     """dna, protein: in upper case, other letters than A, C, G, T or the twenty amino acids as N or X; each letter is a
-    word. For kind = "characters", or "symbols" with kmer."""
+    word. For kind = "characters", "bpe" (whose tokens are then the words), or "symbols" with kmer."""
     other_letters: Literal["map", "refuse"] = "map"
     """Letters that are not of the alphabet: map counts them and reads them as N or X, refuse ends with the sequence."""
     kmer: int = Field(default=1, ge=1, le=12)
@@ -97,9 +97,10 @@ class TokenizerSettings(Settings):
 
     @model_validator(mode="after")
     def _check_alphabet(self) -> Self:
-        wanted = "symbols" if self.kmer > 1 else "characters"
-        if (self.letters != "any" or self.kmer > 1) and self.kind != wanted:
-            raise ValueError(f'letters = "{self.letters}" with kmer = {self.kmer} needs kind = "{wanted}"')
+        wanted = ("symbols",) if self.kmer > 1 else ("characters", "bpe")
+        if (self.letters != "any" or self.kmer > 1) and self.kind not in wanted:
+            kinds = " or ".join(f'"{kind}"' for kind in wanted)
+            raise ValueError(f'letters = "{self.letters}" with kmer = {self.kmer} needs kind = {kinds}')
         if self.stride > self.kmer:
             raise ValueError(f"stride = {self.stride} leaves letters out between k-mers of {self.kmer}")
         if self.other_letters == "refuse" and self.letters == "any":
@@ -179,6 +180,8 @@ class PretrainRecipe(Settings):
             raise ValueError("one of store and mixture.stores is needed, and not both")
         if self.corpus is not None and self.store is None:
             raise ValueError("a corpus becomes one store: prepare each of mixture.stores by a recipe of its own")
+        if self.corpus is not None and self.corpus.strands == "both" and self.tokenizer.letters == "protein":
+            raise ValueError('corpus.strands = "both" is for DNA: a protein has no other strand')
         if self.tokenizer.added_tokens and self.start is None and self.tokenizer.folder is None:
             raise ValueError("tokenizer.added_tokens needs a tokenizer to add to: start.checkpoint or tokenizer.folder")
         of_checkpoint = self.start is not None and not self.model.vocabulary_size  # its shape is not known yet

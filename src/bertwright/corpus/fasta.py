@@ -37,9 +37,15 @@ def sequences(path: Path) -> Iterator[tuple[str, str]]:
     """Headers without their ">", and sequences without white space."""
     header: str | None = None
     parts: list[str] = []
+    blank = 0  # lines before the first header
     with open_text(path) as stream:
         while block := stream.read(_BLOCK):
             block += "" if block.endswith("\n") else stream.readline()
+            if header is None:
+                blank += block[: len(block) - len(block.lstrip())].count("\n")
+                block = block.lstrip()
+                if not block:
+                    continue
             if block.startswith(">"):
                 if header is not None:
                     yield header, _joined(parts)
@@ -48,7 +54,7 @@ def sequences(path: Path) -> Iterator[tuple[str, str]]:
                 raise UserError(
                     f"the file begins with {block[:30].splitlines()[0]!r}",
                     file=path,
-                    line=1,
+                    line=blank + 1,
                     expected='a line that begins with ">", the name of the first sequence',
                     advice="is it a FASTA file? Sequences without names are read by the readers lines and table",
                 )

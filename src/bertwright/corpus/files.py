@@ -158,7 +158,7 @@ class _CheckedBytes(io.BufferedIOBase):
                 file=self._path,
                 line=self._lines + 1,
                 expected="lines that fit into memory several times",
-                advice="cut the text into lines; is this a text file at all?",
+                advice="cut it into lines (FASTA: fold -w 80 FILE); is this a text file at all?",
             )
         return block
 

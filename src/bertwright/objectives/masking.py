@@ -47,8 +47,10 @@ def mask_tokens(rows: Rows, settings: ObjectiveSettings, special: SpecialTokens,
         longer = tuple(LONGER) if settings.unit == "span" else (1.0,)
         longer = (1.0,) * special.overlap + longer  # every token that shares a chosen letter
         origin = span_origins(draw, rows.unit_ids, settings.masking_rate, longer, seed=seed)
-        chosen = (origin >= 0) & real & np.isin(ids, special.ordinary)
-        kind = uniforms(seed, KIND, draw, run_starts(chosen, rows.position_ids) if special.overlap else origin + 1)
+        covered = (origin >= 0) & real & ~np.isin(ids, (special.cls, special.sep))
+        chosen = covered & np.isin(ids, special.ordinary)
+        # An unknown k-mer is not asked for, but what is on either side of it shares letters through it.
+        kind = uniforms(seed, KIND, draw, run_starts(covered, rows.position_ids) if special.overlap else origin + 1)
     else:
         drawn = uniforms(seed, CHOICE, draw, rows.unit_ids) < settings.masking_rate
         chosen = drawn & real & np.isin(ids, special.ordinary)
@@ -60,19 +62,19 @@ def mask_tokens(rows: Rows, settings: ObjectiveSettings, special: SpecialTokens,
     return with_labels(rows, corrupted, np.where(chosen, ids, IGNORED).astype(ids.dtype))
 
 
-def run_starts(chosen: np.ndarray, position: np.ndarray) -> np.ndarray:
-    """Where the run of chosen tokens begins that a token is of.
+def run_starts(covered: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Where the run of covered tokens begins that a token is of.
 
     Args:
-        chosen: [B, L].
-        position: [B, L], of each token in its sequence, the first token of which is not chosen.
+        covered: [B, L].
+        position: [B, L], of each token in its sequence, the first token of which is not covered.
 
     Returns:
-        [B, L], the position of the first token of the run; of tokens that are not chosen, anything.
+        [B, L], the position of the first token of the run; of tokens that are not covered, anything.
     """
-    begins = chosen.copy()
-    begins[:, 1:] &= ~chosen[:, :-1]
-    place = np.maximum.accumulate(np.where(begins, np.arange(chosen.shape[1]), 0), axis=1)
+    begins = covered.copy()
+    begins[:, 1:] &= ~covered[:, :-1]
+    place = np.maximum.accumulate(np.where(begins, np.arange(covered.shape[1]), 0), axis=1)
     return np.take_along_axis(position, place, axis=1)
 
 
