@@ -149,9 +149,15 @@ def _model(recipe: FinetuneRecipe, data: "Examples", start: Checkpoint) -> tuple
     if start.facts.get("task") != recipe.task or (start.labels or []) != task.labels:
         weights = {name: weight for name, weight in start.weights.items() if not name.startswith("classifier")}
         start = replace(start, weights=weights)
-    if recipe.start.weights == "reembedded":
-        start = replace(start, weights={name: weight for name, weight in start.weights.items() if name != TABLE})
-    return model, load_weights(model, start)
+    if recipe.start.weights != "reembedded":
+        return model, load_weights(model, start)
+    fresh = load_weights(
+        model, replace(start, weights={name: each for name, each in start.weights.items() if name != TABLE})
+    )
+    with torch.no_grad():  # of the size that the other weights expect: positions and segments are added to it
+        table = model.get_parameter(TABLE)
+        table *= start.weights[TABLE].std() / table.std()
+    return model, fresh
 
 
 class Examples:

@@ -3,7 +3,7 @@
 After Kao and Lee (2021; the lecture's slides 73 to 75). Each symbol is renamed to an ordinary word of the encoder's
 vocabulary, drawn once for each seed: A G A C becomes "we she we he", and the text encoder is fine-tuned on such texts.
 Beside it: the same with its word embeddings drawn anew, with everything drawn anew, an encoder that was pre-trained on
-the alphabet itself, and a linear model on n-grams and positions, which often wins.
+the alphabet itself, the same before it has read anything, and a linear model on n-grams and places, which often wins.
 
 Scores are the accuracy, or the rank correlation (Spearman) of a number, as in the paper. All starts see the same
 examples, and their answers to each test example are kept, so that differences can be judged.
@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from bertwright.analyze.linear_sequences import linear_answers
+from bertwright.analyze.linear_sequences import LONGEST, STRENGTHS, linear_answers
 from bertwright.analyze.trainings import Trainings, content
 from bertwright.checkpoint import Checkpoint, Description, load_checkpoint, save_checkpoint
 from bertwright.config import FinetuneRecipe, expand
@@ -43,8 +43,11 @@ MORE = ("unused", "words", "trainings")
 """The text encoder with vectors of [unused] tokens in place of words; with other words for each seed, but always the
 first seed's training; with the first seed's words, but another training for each seed."""
 
-OWN, LINEAR, MAJORITY = "own", "linear", "majority"
-"""An encoder of the alphabet; no encoder; always the most frequent class."""
+OWN, OWN_RANDOM, LINEAR, MAJORITY = "own", "own-random", "linear", "majority"
+"""An encoder of the alphabet; the same with new weights; no encoder; always the most frequent class."""
+
+TRAINED_AS = {**dict.fromkeys(MORE, "text"), OWN_RANDOM: OWN}
+"""Start -> the one whose learning rate it has."""
 
 SHORTEST = 2
 """Letters of a word that a symbol is renamed to, at least."""
@@ -53,7 +56,7 @@ GROUP = "group"
 """Column of a test file: its rows with the same value (a position, a work, a cluster) are no independent examples."""
 
 DRAWS = 1000
-"""Of test examples and seeds, for the interval of a difference."""
+"""Of test examples, for the interval of a difference."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,10 @@ class DataSet:
     name: str
     recipe: FinetuneRecipe
     sides: dict[str, list[Example]]
+    known: list[Example]
+    """All training examples, those that are not kept, too: they name the classes."""
+    overlaps: dict[str, int]
+    """Side -> how many examples were left out, as they stand in training, too."""
     labels: list[str]
     """Classes; empty for a number."""
     spaced: bool
@@ -110,25 +117,26 @@ def domains(
         text: checkpoint of the text encoder; the recipes' own checkpoints were pre-trained on their alphabets then, and
             are compared, too. None: the recipes' checkpoints are text encoders.
         more: starts out of MORE.
-        rates: start -> learning rate of AdamW, in place of the recipe's optimizer; those of MORE have that of "text".
-            What Muon has pre-trained wants it in fine-tuning, too, and public encoders want AdamW.
+        rates: start -> learning rate of AdamW, in place of the recipe's optimizer; see TRAINED_AS for the others. What
+            Muon has pre-trained wants it in fine-tuning, too, and public encoders want AdamW.
         say: told what happens now.
         progress: told after every step.
 
     Returns:
-        {"kind", "sets"}; a set has "name", "metric", "seeds", "examples", "symbols" (how many), "example" (of the first
-        renaming), "parameters" (of the text encoder and the own one) and "starts": of each its "scores" on the test
-        examples, by seed, its "curves" of development scores, [step, score] by seed, "reached" (the step at which their
-        mean reaches the best mean of random weights, or None), and "against": the text encoder, the linear model -> the
-        difference to it, see `difference`. The linear model has one score, and so has the most frequent class.
+        {"kind", "sets"}; a set has "name", "metric", "seeds", "examples", "overlaps" (left out), "symbols" (how many),
+        "example" (of the first renaming), "parameters" (of the text encoder and the own one) and "starts": of each its
+        "scores" on the test examples, by seed, its "curves" of development scores, [step, score] by seed, "mean_curve",
+        "reached" (the step at which that reaches the best of random weights, or None), and "against": the text encoder,
+        the linear model, the own encoder with new weights -> the difference to it, see `difference`. The linear model
+        has one score, and so has the most frequent class.
 
     Raises:
-        UserError: a start is unknown, a recipe is not of this kind, or its data or checkpoints are missing or damaged;
-            all that is told before the first training.
+        UserError: a start is unknown, a recipe is not of this kind, its data or checkpoints are missing or damaged, or
+            a group of examples is on two sides; all that is told before the first training.
         Interrupted: Ctrl-C or SIGTERM came; the training that went on was saved first.
     """
     rates = rates or {}
-    starts = (*STARTS, *more, *([OWN] if text is not None else []))
+    starts = (*STARTS, *more, *([OWN, OWN_RANDOM] if text is not None else []))
     for start, known in (*((each, MORE) for each in more), *((each, starts) for each in rates)):
         if start not in known:
             raise UserError(f"there is no start {start!r}", expected=", ".join(known), advice="name one of them")
@@ -138,9 +146,9 @@ def domains(
     for data, encoder, own in contests:
         numbers, cells = seeds[data.name], {}
         for start in starts:
-            rate = rates.get(start, rates.get("text") if start in MORE else None)
+            rate = rates.get(start, rates.get(TRAINED_AS.get(start, start)))
             cells[start] = [train(trainings, data, encoder, start, seed, numbers[0], rate) for seed in numbers]
-        settings = [digest(_content(data)), data.metric]
+        settings = [digest(_content(data)), data.metric, LONGEST, STRENGTHS]
         cells[LINEAR] = [trainings.cell(f"{data.name}-{LINEAR}", settings, partial(_linear, data))]
         if data.labels:
             cells[MAJORITY] = [{"answers": [_most_frequent(data)] * len(data.sides["test"])}]
@@ -151,6 +159,7 @@ def domains(
                 "metric": data.metric,
                 "seeds": list(numbers),
                 "examples": {side: len(examples) for side, examples in data.sides.items()},
+                "overlaps": data.overlaps,
                 "symbols": len(table),
                 "example": dict(list(table.items())[:8]),
                 "parameters": {"text": _size(encoder), OWN: _size(own)},
@@ -183,10 +192,12 @@ def _outcomes(data: DataSet, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -
         start: {
             "scores": [data.score(each, data.truth("test")) for each in answers[start]],
             "curves": curves[start],
+            "mean_curve": list(mean_curve(curves[start]).items()) if curves[start] else [],
             "reached": reached(curves[start], curves["random"]) if curves[start] else None,
             "against": {
                 other: difference(data, answers[start], answers[other]) if other != start else None
-                for other in ("text", LINEAR)
+                for other in ("text", LINEAR, OWN_RANDOM)
+                if other in cells
             },
         }
         for start in cells
@@ -204,12 +215,45 @@ def _read(name: str, recipe: FinetuneRecipe) -> DataSet:
         )
     task = TASKS[recipe.task](recipe.data.reading)
     files = read_files(task, recipe.data)
-    sides, _ = parted(task, recipe.data, files)
+    sides, overlaps = parted(task, recipe.data, files)
     task.learn(files["train"])
     for examples in sides.values():
         task.check(examples)
-    spaced = any(len(each.texts[0].split()) > 1 for examples in sides.values() for each in examples)
-    return DataSet(name, recipe, sides, task.labels if kind == "class" else [], spaced)
+    _check_groups(sides)
+    labels = task.labels if kind == "class" else []
+    every = [each for examples in sides.values() for each in examples]
+    return DataSet(name, recipe, sides, files["train"], overlaps, labels, _spaced(every))
+
+
+def _check_groups(sides: Mapping[str, Sequence[Example]]) -> None:
+    """See that no group of training examples (a cluster, a work) has a test or development example, too."""
+    known = {each.columns[GROUP] for each in sides["train"] if each.columns.get(GROUP)}
+    for side in ("development", "test"):
+        for each in sides[side]:
+            if each.columns.get(GROUP) in known:
+                raise UserError(
+                    f"the {GROUP} {each.columns[GROUP]!r} of this {side} example has training examples, too",
+                    file=Path(each.file),
+                    line=each.line,
+                    expected="all of a group on one side: its examples are related, and flatter the score",
+                    advice=f"deal the rows anew: bertwright split FILE --group {GROUP}; or leave the column out",
+                )
+
+
+def _spaced(examples: Sequence[Example]) -> bool:
+    """Whether symbols are separated by spaces."""
+    parts = [(each, len(each.texts[0].split())) for each in examples]
+    spaced = 2 * sum(count > 1 for _, count in parts) > len(parts)
+    for each, count in parts:
+        if (count > 1) != spaced and len(each.texts[0].strip()) > 1:
+            raise UserError(
+                f"{each.texts[0][:40]!r} has {'no' if spaced else 'a'} space in it, unlike most sequences",
+                file=Path(each.file),
+                line=each.line,
+                expected="spaces between all symbols of all sequences, or none",
+                advice="write them alike",
+            )
+    return spaced
 
 
 def _most_frequent(data: DataSet) -> int:
@@ -282,9 +326,10 @@ def train(
     if start in ("words", "trainings") and seed == first:
         start = "text"  # of the same words and the same seed
     words = first if start == "trainings" else seed
-    section: dict[str, Any] = {"weights": start if start in ("reembedded", "random") else "pretrained"}
+    drawn = {"reembedded": "reembedded", "random": "random", OWN_RANDOM: "random"}
+    section: dict[str, Any] = {"weights": drawn.get(start, "pretrained")}
     sides, weights = data.sides, encoder.folder
-    if start == OWN:
+    if start in (OWN, OWN_RANDOM):
         weights = checkpoint_folder(expand(data.recipe.start.checkpoint))
     else:
         table = renaming(_symbols(data), encoder.tokenizer, words)
@@ -301,7 +346,7 @@ def train(
     if rate is not None:
         sections["optimizer"] = {"name": "adamw", "learning_rate": rate}
     test = sides["test"]
-    given = Given({side: each for side, each in sides.items() if side != "test"}, known=sides["train"])
+    given = Given({side: each for side, each in sides.items() if side != "test"}, known=data.known)
     found = partial(_found, data, test)
     options = {"given": given, "judged": [digest(_content(replace(data, sides=sides))), content(weights)]}
     return trainings.train(f"{data.name}-{start}-seed{seed}", data.recipe, sections, found, **options)
@@ -356,34 +401,41 @@ def with_unused(encoder: Checkpoint, words: Sequence[str], folder: Path, seed: i
 
 
 def difference(data: DataSet, one: np.ndarray, other: np.ndarray) -> list[float]:
-    """By how much one start scores higher than another one, and the interval that holds 95 of 100 such differences.
+    """By how much one start scores higher than another one, and the interval that holds it in 95 of 100 experiments.
 
-    A bootstrap over what could have come otherwise: the test examples (in whole groups, where a column names them), and
-    the seeds of either side.
+    Two things could have come otherwise: the seeds of either side, and the test examples (drawn anew in whole groups,
+    where a column names them). Their variances are added; the interval is Student's, with the degrees of freedom of
+    Welch and Satterthwaite: of three seeds a spread is hardly known.
 
     Args:
         data: the data set.
-        one: [seeds, N], answers to the test examples.
+        one: [seeds, N], answers to the test examples; one row: it has no seed.
         other: [seeds, N].
 
     Returns:
         The difference of the mean scores, and the two ends of the interval.
     """
+    from scipy.stats import t
+
     truth = data.truth("test")
     groups = [each.columns.get(GROUP) or f"\0{number}" for number, each in enumerate(data.sides["test"])]
     members = [np.flatnonzero(np.array(groups) == group) for group in dict.fromkeys(groups)]
 
-    def mean(answers: np.ndarray, rows: np.ndarray) -> float:
-        return statistics.mean(data.score(each[rows], truth[rows]) for each in answers)
+    def scores(answers: np.ndarray, rows: np.ndarray | slice = slice(None)) -> list[float]:
+        return [data.score(each[rows], truth[rows]) for each in answers]
 
-    every, generator = np.arange(len(truth)), np.random.default_rng(1)
+    generator = np.random.default_rng(1)
     drawn = []
     for _ in range(DRAWS):
         rows = np.concatenate([members[number] for number in generator.integers(0, len(members), len(members))])
-        sides = [each[generator.integers(0, len(each), len(each))] for each in (one, other)]
-        drawn.append(mean(sides[0], rows) - mean(sides[1], rows))
-    low, high = np.quantile(drawn, [0.025, 0.975]).tolist()
-    return [mean(one, every) - mean(other, every), low, high]
+        drawn.append(statistics.mean(scores(one, rows)) - statistics.mean(scores(other, rows)))
+    parts = [(statistics.variance(drawn), len(members) - 1)]
+    parts += [(statistics.variance(scores(each)) / len(each), len(each) - 1) for each in (one, other) if len(each) > 1]
+    variance = sum(part for part, _ in parts)
+    freedom = variance**2 / sum(part**2 / max(1, free) for part, free in parts) if variance else 1.0
+    mean = statistics.mean(scores(one)) - statistics.mean(scores(other))
+    reach = float(t.ppf(0.975, freedom)) * variance**0.5
+    return [mean, mean - reach, mean + reach]
 
 
 def reached(curves: Sequence[Sequence[Sequence[float]]], of_random: Sequence[Sequence[Sequence[float]]]) -> int | None:

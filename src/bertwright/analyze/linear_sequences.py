@@ -1,4 +1,4 @@
-"""A linear model on sequences of symbols: n-grams, and, where all are of one length, what stands at which place."""
+"""A linear model on sequences of symbols: n-grams, and what stands at which place."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -38,10 +38,10 @@ def linear_answers(
     vectorizer = TfidfVectorizer(analyzer=analyzer, sublinear_tf=True, max_features=200_000)
     vectorizer.fit(sequences["train"])
     features: dict[str, Any] = {side: vectorizer.transform(each) for side, each in sequences.items()}
-    if len({len(sequence) for side in sequences.values() for sequence in side}) == 1:
-        encoder = OneHotEncoder(handle_unknown="ignore").fit(np.array(sequences["train"]))
-        places = {side: encoder.transform(np.array(each)) for side, each in sequences.items()}
-        features = {side: hstack([each, places[side]]).tocsr() for side, each in features.items()}
+    longest = max(map(len, sequences["train"]))
+    tables = {side: _of_length(each, longest) for side, each in sequences.items()}
+    encoder = OneHotEncoder(handle_unknown="ignore").fit(tables["train"])
+    features = {side: hstack([each, encoder.transform(tables[side])]).tocsr() for side, each in features.items()}
     models = [_model(strength, number=number).fit(features["train"], truth["train"]) for strength in STRENGTHS]
     best = max(models, key=lambda model: score(model.predict(features["development"]), truth["development"]))
     return best.predict(features["test"])
@@ -51,6 +51,11 @@ def _model(strength: float, *, number: bool) -> Any:
     from sklearn.linear_model import LogisticRegression, Ridge
 
     return Ridge(alpha=1 / strength) if number else LogisticRegression(C=10 * strength, max_iter=500)
+
+
+def _of_length(sequences: Sequence[list[str]], length: int) -> np.ndarray:
+    """Sequences cut to a length, or with nothing after their end: [N, length]."""
+    return np.array([[*each[:length], *[""] * (length - len(each))] for each in sequences])
 
 
 def _grams(sequence: list[str]) -> list[str]:

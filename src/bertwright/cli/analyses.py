@@ -144,8 +144,8 @@ def domains(
         typer.Option(
             "--rate",
             metavar="START=RATE",
-            help="From a start (text, reembedded, random, own) AdamW at this rate, in place of the recipe's optimizer; "
-            "may be repeated.",
+            help="From a start (text, reembedded, random, own, own-random) AdamW at this rate, in place of the "
+            "recipe's optimizer; may be repeated.",
         ),
     ] = None,
     run: Annotated[str, typer.Option(help="Folder for what is measured.")] = "runs/domains",

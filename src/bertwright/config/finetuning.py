@@ -57,7 +57,7 @@ class StartSettings(Settings):
     """A checkpoint folder, a run, or a model of the hub: gives the shape, the tokenizer and the weights."""
     weights: Literal["pretrained", "reembedded", "random"] = "pretrained"
     """random: the same model, drawn anew (the control of the lecture's slide 62). reembedded: the embedding table alone
-    is drawn anew (re-emb of slide 75)."""
+    is drawn anew (re-emb of slide 75), its numbers spread as widely as those that they replace."""
     vocabulary: Literal["used", "whole"] = "used"
     """used: while it trains, the embedding table has only the rows of the tokens that occur in the data; the others
     stay as they are. whole: they are decayed with all weights."""

@@ -122,6 +122,7 @@ ANALYSES: dict[str, str] = {
     "Does English help elsewhere?": "英语对别处有帮助吗？",
     "pre-trained on the alphabet": "在这种字母上预训练",
     "text encoder": "文本编码器",
+    "the same, all drawn anew": "同上，全部重新随机",
     "text encoder, word embeddings drawn anew": "文本编码器，词嵌入重新随机",
     "text encoder, symbols as [unused] tokens": "文本编码器，符号改名为 [unused] 词元",
     "all drawn anew": "全部重新随机",
@@ -135,6 +136,10 @@ ANALYSES: dict[str, str] = {
     "Here the linear model wins: {linear} against {best} at best ({start}).": (
         "这里线性模型赢了：{linear} 对其余最好的 {best}（{start}）。"
     ),
+    "Here the linear model is better than the text encoder: {linear} against {text}; best is {best} ({start}).": (
+        "这里线性模型比文本编码器好：{linear} 对 {text}；最好的是 {best}（{start}）。"
+    ),
+    "Its pre-training adds {mean} ({low} … {high}).": "它的预训练带来 {mean}（{low} … {high}）。",
     "{train} training examples, {test} test examples, {seeds} seeds; {size} weights in the text encoder.": (
         "训练样本 {train} 个，测试样本 {test} 个，种子 {seeds} 个；文本编码器有 {size} 个权重。"
     ),
@@ -143,9 +148,10 @@ ANALYSES: dict[str, str] = {
         "随机权重在第 {random} 步达到的分数，文本编码器在第 {text} 步就达到了。"
     ),
     "Test score × 100, mean ± deviation over seeds. In brackets the interval that holds 95 of 100 differences to the "
-    "text encoder (of the text encoder: to the linear model), by a bootstrap over test examples and seeds.": (
+    "text encoder (of the text encoder: to the linear model), by Student's t from the spread over seeds and "
+    "over test examples.": (
         "测试分数 × 100，各种子的平均 ± 标准差。括号里是与文本编码器之差（文本编码器一行是与线性模型之差）的 95% 区间，"
-        "由对测试样本和种子的自助抽样得出。"
+        "按 t 分布由种子之间和测试样本之间的离散程度得出。"
     ),
     # Transfer
     "From one language to others": "从一种语言到别的语言",

@@ -16,6 +16,7 @@ COLOURS = {
     "unused": "--grey",
     "random": "--orange",
     "own": "--purple",
+    "own-random": "--purple",
 }
 
 PUBLISHED: dict[str, tuple[str, ...]] = {
@@ -36,6 +37,7 @@ def domain_sections(sources: list[Source], say: Say) -> list[Section]:
 def _names(say: Say) -> dict[str, str]:
     return {
         "own": say("pre-trained on the alphabet"),
+        "own-random": say("the same, all drawn anew"),
         "text": say("text encoder"),
         "reembedded": say("text encoder, word embeddings drawn anew"),
         "unused": say("text encoder, symbols as [unused] tokens"),
@@ -72,14 +74,26 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
         chart = start_curves(each["starts"], names, say("step"), metric_name(each["metric"], say))
         blocks += [Heading(each["name"]), Figure(chart, summary=each["name"], height=340)]
         blocks.append(Paragraph(_sizes(each, say), tone="note"))
-        means = {start: statistics.mean(found["scores"]) for start, found in each["starts"].items()}
-        linear = means.pop("linear")
-        best = max(means, key=means.__getitem__)
-        if linear > means[best]:
-            told = {"linear": number(linear), "best": number(means[best]), "start": names[best]}
-            wins = say("Here the linear model wins: {linear} against {best} at best ({start}).", **told)
+        if wins := _linear_wins(each["starts"], names, say):
             blocks.append(Paragraph(wins, tone="warning"))
     return blocks
+
+
+def _linear_wins(starts: dict[str, Any], names: dict[str, str], say: Say) -> str:
+    """Whether the linear model is better than all encoders, or at least than the text encoder."""
+    means = {start: statistics.mean(found["scores"]) for start, found in starts.items()}
+    linear = means.pop("linear")
+    best = max(means, key=means.__getitem__)
+    told = {"linear": number(linear), "best": number(means[best]), "start": names[best]}
+    if linear > means[best]:
+        return say("Here the linear model wins: {linear} against {best} at best ({start}).", **told)
+    if linear > means["text"]:
+        told["text"] = number(means["text"])
+        return say(
+            "Here the linear model is better than the text encoder: {linear} against {text}; best is {best} ({start}).",
+            **told,
+        )
+    return ""
 
 
 def _sizes(each: dict[str, Any], say: Say) -> str:
@@ -92,8 +106,11 @@ def _sizes(each: dict[str, Any], say: Say) -> str:
         seeds=str(len(each["seeds"])),
         size=number(parameters["text"]),
     )
-    if "own" in each["starts"]:
+    if own := each["starts"].get("own"):
         told += " " + say("The encoder of the alphabet has {size}.", size=number(parameters["own"]))
+        if gain := own["against"].get("own-random"):
+            mean, low, high = (f"{100 * value:+.1f}" for value in gain)
+            told += " " + say("Its pre-training adds {mean} ({low} … {high}).", mean=mean, low=low, high=high)
     text, random = (each["starts"][start]["reached"] for start in ("text", "random"))
     if text is not None:
         told += " " + say(
@@ -117,15 +134,15 @@ def start_curves(starts: dict[str, Any], names: dict[str, str], x: str, y: str) 
     steps: list[int] = [0]
     for start, colour in COLOURS.items():
         curves = starts.get(start, {}).get("curves", [])
+        drawn = {"dash": "dot"} if start == "own-random" else {}
         for curve in curves:
             quiet = {"width": 1, "opacity": 0.3, "showlegend": False, "hoverinfo": "skip"}
             places, values = zip(*curve, strict=True)
-            data.append(line(places, rounded(values), names[start], colour, **quiet))
-        shared = sorted(set.intersection(*({step for step, _ in curve} for curve in curves))) if curves else []
-        if shared:
-            means = [statistics.mean(dict(map(tuple, curve))[step] for curve in curves) for step in shared]
-            data.append(line(shared, rounded(means), names[start], colour, width=2.5, mode="lines+markers"))
-            steps += shared
+            data.append(line(places, rounded(values), names[start], colour, **quiet, **drawn))
+        if curves:
+            places, values = zip(*starts[start]["mean_curve"], strict=True)
+            data.append(line(places, rounded(values), names[start], colour, width=2.5, mode="lines+markers", **drawn))
+            steps += places
     level = starts["linear"]["scores"][0]
     data.append(line([min(steps), max(steps)], [level, level], names["linear"], "--ink", dash="dash"))
     layout = {
@@ -147,7 +164,8 @@ def _table(result: dict[str, Any], names: dict[str, str], say: Say) -> Table:
             rows.append([name, *cells])
     note = say(
         "Test score × 100, mean ± deviation over seeds. In brackets the interval that holds 95 of 100 differences to "
-        "the text encoder (of the text encoder: to the linear model), by a bootstrap over test examples and seeds."
+        "the text encoder (of the text encoder: to the linear model), by Student's t from the spread over seeds and "
+        "over test examples."
     )
     columns = ["", *(f"{each['name']} ({metric_name(each['metric'], say)})" for each in sets)]
     return Table(columns, rows, [False] + [True] * len(sets), note)
