@@ -1,6 +1,6 @@
 """Which learning rate for the text encoder, and for random weights? Judged on development examples.
 
-    python experiments/2026-11-26-domains/rates.py --text MINILM --sets splice fly --rates 1e-4 2e-4 4e-4
+    python experiments/2026-11-26-domains/rates.py --text MINILM --sets splice coding --rates 1e-4 2e-4 4e-4
 
 Its seeds are none of the table's, and the test examples are not looked at. What is in --folder is not done again.
 """

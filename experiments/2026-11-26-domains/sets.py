@@ -1,12 +1,12 @@
 """Data sets of other alphabets, split so that nothing leaks: DNA, proteins and music for `bertwright analyze domains`.
 
     python experiments/2026-11-26-domains/sets.py OUT                 all: OUT/NAME/{train,development,test}.csv
-    python experiments/2026-11-26-domains/sets.py OUT --sets splice fly
+    python experiments/2026-11-26-domains/sets.py OUT --sets splice coding
 
 splice        UCI's splice junctions ($BERTWRIGHT_DATA/dna): three classes; sequences that share 20 bases in a row are
               on one side
-fly           upstream regions of the fly (Bioconductor's Biostrings): the 100 bases before a gene, or 100 that lie
-              1,900 before; split by chromosome, and of those that share 50 bases in a row only one
+coding        Escherichia coli (Debian): 100 bases of either strand within a gene, or between all genes; split by blocks
+              of 200,000 bases, and of those that share 50 bases in a row only one
 localization  PSORTb 3 (Debian): in which of five places of a cell a bacterium's protein is, by its first 100 residues;
               proteins that share ten residues in a row are on one side
 stability     variants of protein GB1 (mavenn, PyPI): how stable, a number; the same positions are on one side
@@ -35,6 +35,7 @@ import urllib.request
 import zipfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -47,20 +48,32 @@ from bertwright.split import SIDES, deal, runs
 
 POOL = "http://deb.debian.org/debian/pool/main/"
 BIOSTRINGS = POOL + "r/r-bioc-biostrings/r-bioc-biostrings_2.66.0-1_amd64.deb"
+RAGOUT = POOL + "r/ragout/ragout-examples_2.3-4_all.deb"
+PROKKA = POOL + "p/prokka/prokka_1.14.6+dfsg-4_amd64.deb"
 PSORTB = POOL + "p/psortb/psortb_3.0.6+dfsg-3+b2_amd64.deb"
+
+GENETIC_CODE = "FFLLSSSSYY**CC*WLLLLPPPPHHQQRRRRIIIMTTTTNNKKSSRRVVVVAAAADDEEGGGG"
 
 Row = tuple[str, str]
 """A sequence and its label."""
 Sides = dict[str, list[tuple[str, str, str]]]
 """With the group of each."""
 
-RELATED = {"protein": 10, "dna": 20, "upstream": 50}
+RELATED = {"protein": 10, "dna": 20, "genome": 50}
 """Letters in a row that two sequences share if they are related."""
 
 COMPOSERS = ("palestrina", "bach", "trecento", "monteverdi", "beethoven")
 MORE_MUSIC = ("mozart", "haydn")
 MOST_OF_A_WORK = 12
 WINDOW = 64
+
+BLOCK = 200_000
+"""Bases of a genome that are on one side."""
+BLOCKS = ("test", "train", "train", "development", "train", "train", "test", "train", "train")
+"""Sides of nine blocks, again and again."""
+FRAGMENT = 2000
+"""Bases of a record to pre-train on."""
+CODONS = dict(zip(map("".join, product("TCAG", repeat=3)), GENETIC_CODE, strict=True))
 
 
 def main() -> None:
@@ -101,35 +114,58 @@ def splice(_out: Path) -> Sides:
     return fewer(sides, {"train": 1300, "development": 250, "test": 900})
 
 
-def fly(_out: Path) -> Sides:
-    """Just before a gene, or far before it; chromosome 2L is the test side, 2R the development side."""
+def coding(_out: Path) -> Sides:
+    """Within a gene, or between genes? On either strand, and beginning at any place of a codon."""
+    genome, genes = ecoli()
+    ends = np.concatenate([[0], np.cumsum(genes)])
+    gaps = np.flatnonzero(np.diff(np.concatenate([[1], genes, [1]]))).reshape(-1, 2)
+    begins = {
+        "gene": [begin for begin in range(0, len(genome) - 99, 100) if ends[begin + 100] - ends[begin] == 100],
+        "between": [begin for first, end in gaps.tolist() for begin in range(first, end - 99, 100)],
+    }
     sides: Sides = {side: [] for side in SIDES}
     seen: set[str] = set()
-    with tempfile.TemporaryDirectory() as folder:
-        (path,) = unpacked(BIOSTRINGS, folder).rglob("dm3_upstream2000.fa.gz")
-        for header, sequence in sequences(path):
-            whole = sequence.upper()
-            for label, window in (("near", whole[-100:]), ("far", whole[:100])):
-                own = set(runs(window, RELATED["upstream"])) | set(runs(complement(window), RELATED["upstream"]))
-                if "N" not in window and seen.isdisjoint(own):
-                    seen |= own
-                    sides[OTHER_SIDES.get(chromosome(header), "train")].append((window, label, window))
+    for label, places in begins.items():
+        own: Sides = {side: [] for side in SIDES}
+        for begin in np.random.default_rng(1).permutation(places).tolist():
+            window = genome[begin : begin + 100]
+            found = {run for strand in (window, complement(window)) for run in runs(strand, RELATED["genome"])}
+            if begin // BLOCK == (begin + 99) // BLOCK and seen.isdisjoint(found):
+                seen |= found
+                own[side_of(begin)].append((window, label, window))
+        for side, most in (("train", 650), ("development", 125), ("test", 500)):
+            sides[side] += own[side][:most]
     return fewer(sides, {"train": 1300, "development": 250, "test": 1000})
+
+
+def side_of(place: int) -> str:
+    """Of a base of the genome."""
+    return BLOCKS[place // BLOCK % len(BLOCKS)]
+
+
+def ecoli() -> tuple[str, np.ndarray]:
+    """A strain's genome, and which of its bases are in a gene: where a protein of the species is found in it."""
+    with tempfile.TemporaryDirectory() as folder:
+        (path,) = unpacked(RAGOUT, folder).rglob("MG1655-K12.fasta.gz")
+        genome = next(sequences(path))[1].upper()
+    with tempfile.TemporaryDirectory() as folder:
+        (path,) = unpacked(PROKKA, folder).rglob("genus/Escherichia")
+        proteins = [sequence for _, sequence in sequences(path)]
+    genes = np.zeros(len(genome), dtype=np.int8)
+    for strand in (genome, complement(genome)):
+        for frame in range(3):
+            read = "".join(CODONS.get(strand[begin : begin + 3], "X") for begin in range(frame, len(strand) - 2, 3))
+            for protein in proteins:  # the first codon may be another one than that of M
+                if (found := read.find(protein[1:])) >= 0:
+                    begin = frame + 3 * (found - 1)
+                    genes[begin : begin + 3 * (len(protein) + 1)] = 1  # to the end of the stop codon
+        genes = genes[::-1].copy()  # twice: as it was
+    return genome, genes
 
 
 def complement(sequence: str) -> str:
     """The other strand."""
     return sequence.translate(COMPLEMENT)[::-1]
-
-
-def chromosome(header: str) -> str:
-    """Of a gene of the fly."""
-    found = re.search(r"_up_2000_(chr\w+?)_\d+", header)
-    return found[1] if found else ""
-
-
-OTHER_SIDES = {"chr2L": "test", "chr2R": "development"}
-"""Chromosomes that are not for training."""
 
 
 def localization(_out: Path) -> Sides:
@@ -207,7 +243,7 @@ def pieces(out: Path) -> list[dict[str, str]]:
 
 SETS: dict[str, Callable[[Path], Sides]] = {
     "splice": splice,
-    "fly": fly,
+    "coding": coding,
     "localization": localization,
     "stability": stability,
     "composers": composers,
@@ -258,25 +294,32 @@ def sampled(rows: Sequence[Row], most: int) -> list[Row]:
 
 
 def dna_corpus(out: Path) -> None:
-    """The 2,000 bases before each gene of the fly, but for the chromosomes of the other sides and what stands there.
+    """Fragments of the genome's training blocks, and as many of the 2,000 bases before each gene of the fly.
 
-    Genes lie close to each other: of regions that share 80 bases, on either strand, only the first is kept. (A run of
-    79 bases holds one of 40 that begins at a multiple of 40, and these are what is remembered.)
+    Genes lie close to each other: of the fly's regions that share 80 bases, on either strand, only the first is kept.
+    (A run of 79 bases holds one of 40 that begins at a multiple of 40, and these are what is remembered.)
     """
-    judged = {run for text in texts_of_other_sides(out / "fly") for run in runs(text, RELATED["upstream"])}
+    judged = {run for text in texts_of_other_sides(out / "coding") for run in runs(text, RELATED["genome"])}
+    genome, _ = ecoli()
+    fragments = [(f"coli{begin}", genome[begin : begin + FRAGMENT]) for begin in range(0, len(genome), FRAGMENT)]
+    of_training = [each for each in fragments if side_of(int(each[0][4:])) == "train"]
+    kept = [(name, text) for name, text in of_training if unrelated(text, judged)]
     seen: set[str] = set()
-    kept = []
+    fly = []
     with tempfile.TemporaryDirectory() as folder:
         (path,) = unpacked(BIOSTRINGS, folder).rglob("dm3_upstream2000.fa.gz")
         for header, text in sequences(path):
             whole = text.upper()
-            both = (whole, complement(whole))
-            if chromosome(header) in OTHER_SIDES or any(not seen.isdisjoint(runs(each, 40)) for each in both):
-                continue
-            if all(judged.isdisjoint(runs(each, RELATED["upstream"])) for each in both):
-                kept.append((header, text))
+            if all(seen.isdisjoint(runs(each, 40)) for each in (whole, complement(whole))):
+                fly.append((header, text))
                 seen |= {whole[begin : begin + 40] for begin in range(0, len(whole) - 39, 40)}
-    write_fasta(out / "dna.fasta", kept)
+    chosen = np.random.default_rng(1).permutation(len(fly))[: len(kept)].tolist()
+    write_fasta(out / "dna.fasta", [*kept, *(fly[number] for number in chosen)])
+
+
+def unrelated(text: str, judged: set[str]) -> bool:
+    """Whether neither strand has a run of bases that is judged by."""
+    return all(judged.isdisjoint(runs(each, RELATED["genome"])) for each in (text, complement(text)))
 
 
 def protein_corpus(out: Path) -> None:
