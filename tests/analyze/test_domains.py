@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import tomli_w
 
-from bertwright.analyze import trainings
-from bertwright.analyze.domains import DataSet, difference, reached, renaming, with_unused
+from bertwright.analyze import intervals, trainings
+from bertwright.analyze.domains import DataSet, against, reached, renaming, with_unused
 from bertwright.analyze.linear_sequences import linear_answers
 from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe
@@ -185,7 +185,7 @@ def test_the_interval_of_a_difference() -> None:
         one, other = (np.where(each, 0, 1)[None].repeat(3, axis=0) for each in good)
         if groups == count:
             one, other = (each[:, generator.permutation(count)] for each in (one, other))
-        found[count, groups] = difference(data, one, other)
+        found[count, groups] = against(data, one, other)
     for mean, low, high in found.values():
         assert low <= mean <= high
     assert found[800, 800][0] == pytest.approx(0.1, abs=0.005)
@@ -201,13 +201,13 @@ def test_seeds_that_differ_widen_the_interval() -> None:
     alike = np.zeros((5, 400), dtype=int)
     alike[:, :100] = 1
     unlike = np.array([np.where(np.arange(400) < 40 * each, 1, 0) for each in range(5)])
-    widths = [np.diff(difference(data, each, alike)[1:])[0] for each in (alike, unlike)]
+    widths = [np.diff(against(data, each, alike)[1:])[0] for each in (alike, unlike)]
     assert widths[1] > 2 * widths[0]
 
 
 def test_the_interval_holds_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three seeds of either side, no difference but by chance: 95 of 100 intervals hold 0."""
-    monkeypatch.setattr(MODULE, "DRAWS", 60)
+    monkeypatch.setattr(intervals, "DRAWS", 60)
     generator = np.random.default_rng(1)
     data = data_set({"test": [("A", "x") for _ in range(100)]}, ["x", "y"])
     held = 0
@@ -215,7 +215,7 @@ def test_the_interval_holds_what_it_says(monkeypatch: pytest.MonkeyPatch) -> Non
         one, other = (
             (generator.random((3, 100)) < 0.3 + 0.05 * generator.standard_normal((3, 1))).astype(int) for _ in "ab"
         )
-        _, low, high = difference(data, one, other)
+        _, low, high = against(data, one, other)
         held += low <= 0 <= high
     assert held >= 186
 

@@ -10,14 +10,19 @@ from typing import Any
 import pytest
 import tomli_w
 
-from bertwright.analyze.trainings import changed
+from bertwright.analyze import trainings
+from bertwright.analyze.judging import chance, each_worth, unknown_share
+from bertwright.analyze.trainings import Trainings, changed
 from bertwright.analyze.transfer import transfer
+from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe, ReadingSettings
 from bertwright.errors import UserError
+from bertwright.finetune import finetune
 from bertwright.recipe import load_recipe
 from bertwright.report import write_report
 from bertwright.run import read_json
-from bertwright.tasks import QuestionAnswering
+from bertwright.tasks import QuestionAnswering, Tag
+from bertwright.tasks.qa import Answer
 from bertwright.tasks.task import Example
 from helpers import SMALL_TRAINING, call
 
@@ -89,6 +94,15 @@ def test_every_combination_has_scores(done: Path) -> None:
             assert len(scores["accuracy"]) == 2
     assert min(result["rows"][0]["scores"]["same"]["accuracy"]) > 0.8, "it learns the task"
     assert not list((done / "runs").iterdir())
+    first, none = result["rows"]
+    mean, low, high = first["against"]["none"]["same"]
+    gain = [sum(row["scores"]["same"]["accuracy"]) / 2 for row in (first, none)]
+    assert low <= mean <= high
+    assert mean == pytest.approx(gain[0] - gain[1])
+    assert none["against"] == {}
+    assert result["judged_by"] == "accuracy"
+    assert 0.5 <= result["chance"]["same"] < 0.8
+    assert result["unknown"]["small"]["same"] == 0.0
 
 
 def test_what_is_there_is_not_done_again(
@@ -101,7 +115,9 @@ def test_what_is_there_is_not_done_again(
 
     monkeypatch.setattr("bertwright.analyze.trainings.finetune", never)
     encoders = {"small": str(trained / "pretrained" / "best")}
-    again = transfer({"chinese": load_recipe(FinetuneRecipe, recipe)}, encoders, tests, done, seeds=(1, 2), most=20)
+    again = transfer(
+        {"chinese": load_recipe(FinetuneRecipe, recipe)}, encoders, tests, Trainings(done), seeds=(1, 2), most=20
+    )
     assert again == json.loads(before)
 
 
@@ -118,7 +134,7 @@ def test_other_settings_are_not_mixed_with_these(
         (faster, tests, 20),
     ):
         with pytest.raises(UserError, match="measured with other settings") as error:
-            transfer({"chinese": settings}, encoders, asked, done, seeds=(1, 2), most=most)
+            transfer({"chinese": settings}, encoders, asked, Trainings(done), seeds=(1, 2), most=most)
         assert "--run" in error.value.advice
 
 
@@ -132,20 +148,20 @@ def test_all_are_asked_the_same(recipe: Path, tests: dict[str, str], trained: Pa
     other = small.model_copy(
         update={"data": small.data.model_copy(update={"development": str(written(tmp_path / "known.csv", rows))})}
     )
-    result = transfer({"one": small, "two": other}, encoders, tests, tmp_path / "out", seeds=(1,))
+    result = transfer({"one": small, "two": other}, encoders, tests, Trainings(tmp_path / "out"), seeds=(1,))
     assert result["tests"] == {"same": 22, "other": 32}
 
 
 def test_a_training_example_is_no_test(recipe: Path, tests: dict[str, str], trained: Path, tmp_path: Path) -> None:
     """33 rows, one of them known. A test file that has changed is another test."""
     encoders, loaded = {"small": str(trained / "pretrained" / "best")}, load_recipe(FinetuneRecipe, recipe)
-    result = transfer({"chinese": loaded}, encoders, tests, tmp_path, seeds=(1,))
+    result = transfer({"chinese": loaded}, encoders, tests, Trainings(tmp_path), seeds=(1,))
     assert result["tests"] == {"same": 32, "other": 32}
     assert result["dropped"] == {"same": 0, "other": 1}
     shorter = tmp_path / "other.csv"
     shorter.write_text("\n".join(Path(tests["other"]).read_text(encoding="utf-8").splitlines()[:-3]), encoding="utf-8")
     with pytest.raises(UserError, match="measured with other settings"):
-        transfer({"chinese": loaded}, encoders, {**tests, "other": str(shorter)}, tmp_path, seeds=(1,))
+        transfer({"chinese": loaded}, encoders, {**tests, "other": str(shorter)}, Trainings(tmp_path), seeds=(1,))
 
 
 def test_questions_on_passages_of_training_are_no_tests(tmp_path: Path) -> None:
@@ -179,11 +195,78 @@ def test_questions_on_passages_of_training_are_no_tests(tmp_path: Path) -> None:
     assert dropped == {"english": 1, "german": 1}
 
 
+def test_training_data_that_changed_under_their_name_are_others(
+    recipe: Path, tests: dict[str, str], trained: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "train.csv"
+    lines = (trained / "train.csv").read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    loaded = load_recipe(FinetuneRecipe, recipe, ["train.epochs=1", f"data.train={file}"])
+    encoders = {"small": str(trained / "pretrained" / "best")}
+    transfer({"chinese": loaded}, encoders, tests, Trainings(tmp_path / "out"), seeds=(1,))
+    file.write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match="measured with other settings"):
+        transfer({"chinese": loaded}, encoders, tests, Trainings(tmp_path / "out"), seeds=(1,))
+
+
+def test_an_encoder_may_have_a_rate_of_its_own(
+    recipe: Path, tests: dict[str, str], trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[str, str, float]] = []
+
+    def watched(settings: FinetuneRecipe, **more: Any) -> dict[str, Any]:
+        seen.append((settings.start.weights, settings.optimizer.name, settings.optimizer.learning_rate))
+        return finetune(settings, **more)
+
+    monkeypatch.setattr(trainings, "finetune", watched)
+    encoder = f"--encoder=small={trained / 'pretrained' / 'best'}"
+    more = ("--rate=none=0.002", "--seed=1", f"--run={tmp_path / 'run'}", f"--test=same={tests['same']}")
+    assert call("analyze", "transfer", recipe, encoder, *more).code == 0
+    assert seen == [("pretrained", "adamw", 0.01), ("random", "adamw", 0.002)]
+
+
+# ---------------------------------------------------------------------------------------------- judging
+
+
+def test_chance_is_a_span_of_the_right_length() -> None:
+    """Of ten words one is the answer: a tenth. Two Chinese characters in a row of ten: a ninth, and two halves."""
+    task = QuestionAnswering(ReadingSettings())
+    words = "one two three four five six seven eight nine ten"
+    english = [replace(task.example("Which?", words), label=(("four", 14),)) for _ in range(200)]
+    assert chance(task, english) == pytest.approx(0.1, abs=0.02)
+    characters = "春夏秋冬东南西北中外"
+    chinese = [replace(task.example("哪?", characters), label=(("秋冬", 2),)) for _ in range(200)]
+    assert chance(task, chinese) == pytest.approx((1 + 0.5 + 0.5) / 9, abs=0.03)
+    tags = Tag(ReadingSettings())
+    sentences = [replace(tags.example("a", "b", "c"), label=("X", "Y", "X")), replace(tags.example("d"), label=("Y",))]
+    assert chance(tags, sentences) == 0.5
+
+
+def test_what_each_answer_is_worth() -> None:
+    task = QuestionAnswering(ReadingSettings())
+    task.learnt |= {"missing": False, "threshold": 0.0}
+    asked = [
+        replace(task.example("Who?", "Ann met Bob and Eve"), label=(("Ann", 0),)),
+        replace(task.example("Whom?", "Ann met Bob and Eve"), label=(("Bob and Eve", 8),)),
+    ]
+    answers = [Answer([(0, 3)], [1.0], -1e9), Answer([(4, 11)], [1.0], -1e9)]
+    assert each_worth(task, asked, answers) == [(1.0, 1), (pytest.approx(2 * 1 / 5), 1)]
+    scores = task.scores(asked, answers)["metrics"]
+    assert scores["f1"] == pytest.approx(sum(value for value, _ in each_worth(task, asked, answers)) / 2)
+
+
+def test_unknown_tokens(trained: Path) -> None:
+    tokenizer = load_checkpoint(trained / "pretrained" / "best", weights=False).tokenizer
+    task = QuestionAnswering(ReadingSettings())
+    assert unknown_share(tokenizer, [task.example("ظظظ", "ظ")]) > 0
+
+
 @pytest.mark.parametrize(("language", "word"), [("en", "From one language to others"), ("zh", "从一种语言到别的语言")])
 def test_the_page(done: Path, language: str, word: str) -> None:
     page = write_report([done], done / f"{language}.html", language=language).read_text(encoding="utf-8")
     assert word in page
     assert "chinese (64)" in page
+    assert {"en": "By how much small is better", "zh": "small 高出多少"}[language] in page
 
 
 def test_bad_input(recipe: Path, trained: Path, tmp_path: Path) -> None:
@@ -199,11 +282,11 @@ def test_bad_input(recipe: Path, trained: Path, tmp_path: Path) -> None:
         (
             {"chinese": loaded},
             {"known": str(trained / "train.csv")},
-            "no test examples that are not in the training data",
+            "all 64 examples of known stand in training data, or their passages or ids do",
         ),
     ):
         with pytest.raises(UserError, match=found) as error:
-            transfer(recipes, encoders, tests, tmp_path / "out", seeds=(1,))
+            transfer(recipes, encoders, tests, Trainings(tmp_path / "out"), seeds=(1,))
         assert error.value.expected
         assert error.value.advice
     for settings, later, found in (
@@ -211,10 +294,16 @@ def test_bad_input(recipe: Path, trained: Path, tmp_path: Path) -> None:
         (changed(loaded, {"train": {"length": 4096}}), encoders["small"], "train.length is 4096"),
     ):
         with pytest.raises(UserError, match=found):
-            transfer({"chinese": settings}, {**encoders, "later": later}, {"stars": str(stars)}, tmp_path / "out")
+            transfer(
+                {"chinese": settings}, {**encoders, "later": later}, {"stars": str(stars)}, Trainings(tmp_path / "out")
+            )
     assert not (tmp_path / "out" / "cells").exists()  # told before the first training
     with pytest.raises(UserError, match="an encoder is called 'none'"):
-        transfer({"chinese": loaded}, {"none": "x"}, {"stars": str(stars)}, tmp_path / "out")
+        transfer({"chinese": loaded}, {"none": "x"}, {"stars": str(stars)}, Trainings(tmp_path / "out"))
+    with pytest.raises(UserError, match="a rate is given for 'other', but no such encoder"):
+        transfer(
+            {"chinese": loaded}, encoders, {"stars": str(stars)}, Trainings(tmp_path / "out"), rates={"other": 0.1}
+        )
     answer = call("analyze", "transfer", recipe, recipe, "--encoder=a=b", "--test=a=b")
     assert "two recipes are called chinese" in answer.err
     answer = call("analyze", "transfer", recipe, "--encoder=nothing", "--test=a=b")

@@ -11,10 +11,12 @@ from bertwright.analyze.reconstruction import reconstruction
 from bertwright.analyze.shift import shift
 from bertwright.analyze.similarity import similarity
 from bertwright.analyze.sizes import sizes
+from bertwright.analyze.trainings import Trainings
 from bertwright.analyze.transfer import transfer
 
 __all__ = [
     "LabelledFile",
+    "Trainings",
     "alignment",
     "context",
     "domains",

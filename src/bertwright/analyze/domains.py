@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from bertwright.analyze.intervals import difference
 from bertwright.analyze.linear_sequences import LONGEST, STRENGTHS, linear_answers
 from bertwright.analyze.trainings import Trainings, content
 from bertwright.checkpoint import Checkpoint, Description, load_checkpoint, save_checkpoint
@@ -54,9 +55,6 @@ SHORTEST = 2
 
 GROUP = "group"
 """Column of a test file: its rows with the same value (a position, a work, a cluster) are no independent examples."""
-
-DRAWS = 1000
-"""Of test examples, for the interval of a difference."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +125,7 @@ def domains(
         "example" (of the first renaming), "parameters" (of the text encoder and the own one) and "starts": of each its
         "scores" on the test examples, by seed, its "curves" of development scores, [step, score] by seed, "mean_curve",
         "reached" (the step at which that reaches the best of random weights, or None), and "against": the text encoder,
-        the linear model, the own encoder with new weights -> the difference to it, see `difference`. The linear model
+        the linear model, the own encoder with new weights -> the difference to it, see `against`. The linear model
         has one score, and so has the most frequent class.
 
     Raises:
@@ -195,7 +193,7 @@ def _outcomes(data: DataSet, cells: Mapping[str, Sequence[Mapping[str, Any]]]) -
             "mean_curve": list(mean_curve(curves[start]).items()) if curves[start] else [],
             "reached": reached(curves[start], curves["random"]) if curves[start] else None,
             "against": {
-                other: difference(data, answers[start], answers[other]) if other != start else None
+                other: against(data, answers[start], answers[other]) if other != start else None
                 for other in ("text", LINEAR, OWN_RANDOM)
                 if other in cells
             },
@@ -400,42 +398,21 @@ def with_unused(encoder: Checkpoint, words: Sequence[str], folder: Path, seed: i
 # ---------------------------------------------------------------------------------------------- judging
 
 
-def difference(data: DataSet, one: np.ndarray, other: np.ndarray) -> list[float]:
-    """By how much one start scores higher than another one, and the interval that holds it in 95 of 100 experiments.
-
-    Two things could have come otherwise: the seeds of either side, and the test examples (drawn anew in whole groups,
-    where a column names them). Their variances are added; the interval is Student's, with the degrees of freedom of
-    Welch and Satterthwaite: of three seeds a spread is hardly known.
+def against(data: DataSet, one: np.ndarray, other: np.ndarray) -> list[float]:
+    """By how much one start scores higher than another one, and the ends of its interval; see `difference`.
 
     Args:
-        data: the data set.
+        data: the data set; a column of the test file may name groups.
         one: [seeds, N], answers to the test examples; one row: it has no seed.
         other: [seeds, N].
-
-    Returns:
-        The difference of the mean scores, and the two ends of the interval.
     """
-    from scipy.stats import t
-
     truth = data.truth("test")
-    groups = [each.columns.get(GROUP) or f"\0{number}" for number, each in enumerate(data.sides["test"])]
-    members = [np.flatnonzero(np.array(groups) == group) for group in dict.fromkeys(groups)]
 
-    def scores(answers: np.ndarray, rows: np.ndarray | slice = slice(None)) -> list[float]:
+    def scores(answers: np.ndarray, rows: np.ndarray) -> list[float]:
         return [data.score(each[rows], truth[rows]) for each in answers]
 
-    generator = np.random.default_rng(1)
-    drawn = []
-    for _ in range(DRAWS):
-        rows = np.concatenate([members[number] for number in generator.integers(0, len(members), len(members))])
-        drawn.append(statistics.mean(scores(one, rows)) - statistics.mean(scores(other, rows)))
-    parts = [(statistics.variance(drawn), len(members) - 1)]
-    parts += [(statistics.variance(scores(each)) / len(each), len(each) - 1) for each in (one, other) if len(each) > 1]
-    variance = sum(part for part, _ in parts)
-    freedom = variance**2 / sum(part**2 / max(1, free) for part, free in parts) if variance else 1.0
-    mean = statistics.mean(scores(one)) - statistics.mean(scores(other))
-    reach = float(t.ppf(0.975, freedom)) * variance**0.5
-    return [mean, mean - reach, mean + reach]
+    groups = [each.columns.get(GROUP) or f"\0{number}" for number, each in enumerate(data.sides["test"])]
+    return difference(partial(scores, one), partial(scores, other), groups)
 
 
 def reached(curves: Sequence[Sequence[Sequence[float]]], of_random: Sequence[Sequence[Sequence[float]]]) -> int | None:

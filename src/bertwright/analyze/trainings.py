@@ -22,8 +22,10 @@ class Trainings:
     """Where an analysis keeps its trainings (cells/NAME.json, and runs/NAME while one goes on), and whom it tells."""
 
     folder: Path
-    say: Callable[[str], None]
-    progress: Progress | None
+    say: Callable[[str], None] = lambda _: None
+    """Told what happens now."""
+    progress: Progress | None = None
+    """Told after every step."""
 
     def cell(self, name: str, settings: Any, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         """What cells/NAME.json holds; where it is not there, what is computed now, and kept in it.

@@ -1,15 +1,17 @@
 """Fine-tune in one language, be tested in others (the lecture's slides 77 and 78; Hsu, Liu and Lee 2019).
 
 The same training, for each set of training data, from each encoder and from random weights, and every model is scored
-on each test set: reading comprehension is published so, any of the four uses will do.
+on each test set: reading comprehension is published so, any of the four uses will do. Beside the scores: what an answer
+by chance is worth, how much of a test an encoder cannot read at all, and how sure the first encoder's lead is.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bertwright.analyze.trainings import Trainings
+from bertwright.analyze.judging import against, chance, each_worth, metric_of, unknown_share
+from bertwright.analyze.trainings import Trainings, content
 from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe, expand
 from bertwright.download import checkpoint_folder
@@ -19,7 +21,6 @@ from bertwright.predict import Predictor
 from bertwright.run import Run, digest, keep_result
 from bertwright.tasks import TASKS, QuestionAnswering
 from bertwright.tasks.task import Example, Task, drawn, read_all
-from bertwright.train import Progress
 
 NONE = "none"
 """The encoder that is no pre-training: random weights, in the shape of the first one."""
@@ -32,12 +33,11 @@ def transfer(
     recipes: Mapping[str, FinetuneRecipe],
     encoders: Mapping[str, str],
     tests: Mapping[str, str],
-    folder: Path,
+    trainings: Trainings,
     *,
     seeds: Sequence[int] = (1, 2, 3),
     most: int = 1000,
-    say: Callable[[str], None] = lambda _: None,
-    progress: Progress | None = None,
+    rates: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Train and test in every combination; what was stopped goes on with the next training.
 
@@ -46,25 +46,27 @@ def transfer(
             data.test are not looked at.
         encoders: name -> checkpoint; the first one also lends its shape to random weights.
         tests: name -> file of labelled examples.
-        folder: for the trainings, a JSON file for each, and results/transfer.json.
+        trainings: their folder, with a JSON file for each and results/transfer.json, and who is told.
         seeds: of the trainings.
         most: examples of a test, chosen by a hash of their texts. Those that stand in any training data are dropped,
             and so are questions on its passages, in translation, too (SQuAD's development set holds all of XQuAD).
-        say: told what happens now.
-        progress: told after every step.
+        rates: encoder, or "none" -> learning rate of AdamW, in place of the recipes' optimizer.
 
     Returns:
-        {"kind", "task", "metrics", "seeds", "tests" {name: examples}, "dropped" {name: examples}, "rows"}. A row has
-        "encoder" (the name, or "none"), "train" (the name of the data), "examples" (of training) and "scores": test ->
-        metric -> by seed.
+        {"kind", "task", "metrics", "seeds", "tests" {name: examples}, "dropped" {name: examples}, "unknown" (encoder ->
+        test -> share of its tokens), "judged_by" (a metric, or None), "chance" (test -> by that metric), "rows"}. A row
+        has "encoder" (the name, or "none"), "train" (the name of the data), "examples" (of training), "scores" (test ->
+        metric -> by seed), and, of the first encoder, "against": other encoder -> test -> the difference by that
+        metric, and the ends of its interval; questions on one passage count together.
 
     Raises:
-        UserError: recipes of several tasks, no encoder or no test, an encoder that is not there or reads fewer tokens
-            than a recipe asks for, or data that are missing, damaged or of other labels than the training data.
+        UserError: recipes of several tasks, no encoder or no test, a rate for none of the encoders, an encoder that is
+            not there or reads fewer tokens than a recipe asks for, or data that are missing, damaged or of other labels
+            than the training data.
         Interrupted: Ctrl-C or SIGTERM came; the training that went on was saved first.
     """
-    _check(recipes, encoders, tests)
-    trainings = Trainings(folder, say, progress)
+    rates = rates or {}
+    _check(recipes, encoders, tests, rates)
     data = {name: recipe.data.model_copy(update={"test": None}) for name, recipe in recipes.items()}
     readers = {name: TASKS[recipe.task](recipe.data.reading) for name, recipe in recipes.items()}
     sides = {name: read_files(readers[name], data[name]) for name in recipes}
@@ -72,34 +74,83 @@ def transfer(
     judged, dropped = _tests(task, list(sides.values()), tests, most)
     for name, count in dropped.items():
         if count:
-            say(f"{count:,} examples of {name} stand in training data, and are left out")
-    asked = digest([[name, [[each.id, each.texts, each.label] for each in judged[name]]] for name in tests])
+            trainings.say(f"{count:,} examples of {name} stand in training data, and are left out")
+    asked = digest([[name, _content(examples)] for name, examples in judged.items()])
     found = partial(_found, judged)
     # A label that only a test has can be counted as wrong; of answers, tests must not tell what there is to learn.
     seen = [] if isinstance(task, QuestionAnswering) else [each for examples in judged.values() for each in examples]
+    folders = {name: checkpoint_folder(expand(checkpoint)) for name, checkpoint in encoders.items()}
+    folders[NONE] = folders[next(iter(encoders))]
     rows = []
     for train, recipe in recipes.items():
         given = Given(sides[train], known=[*sides[train]["train"], *seen])
-        for encoder, checkpoint in {**encoders, NONE: next(iter(encoders.values()))}.items():
-            start = {"checkpoint": checkpoint, "weights": "random" if encoder == NONE else "pretrained"}
-            cells = []
+        learnt_from = digest(
+            [[side, [[each.texts, each.label] for each in examples]] for side, examples in sides[train].items()]
+        )
+        cells: dict[str, list[dict[str, Any]]] = {encoder: [] for encoder in folders}
+        for encoder, weights in folders.items():
             for seed in seeds:
-                sections = {"start": start, "train": {"seed": seed}, "data": {"test": None}}
-                options = {"given": given, "judged": asked}
-                cells.append(trainings.train(f"{encoder}-{train}-seed{seed}", recipe, sections, found, **options))
-            scores = {name: by_seed([cell["scores"][name] for cell in cells]) for name in tests}
-            rows.append({"encoder": encoder, "train": train, "examples": cells[0]["examples"], "scores": scores})
-    first = next(iter(next(iter(rows[0]["scores"].values()))))
+                sections = _sections(weights, encoder, rates.get(encoder), seed)
+                options = {"given": given, "judged": [asked, learnt_from, content(weights)]}
+                cells[encoder].append(trainings.train(f"{encoder}={train}={seed}", recipe, sections, found, **options))
+        rows += [_row(task, judged, train, encoder, cells) for encoder in folders]
+    measured = next(iter(next(iter(rows[0]["scores"].values()))))
     result = {
         "kind": "transfer",
         "task": next(iter(recipes.values())).task,
-        "metrics": list(ANSWERS) if isinstance(task, QuestionAnswering) else [first],
+        "metrics": list(ANSWERS) if isinstance(task, QuestionAnswering) else [measured],
         "seeds": list(seeds),
         "tests": {name: len(examples) for name, examples in judged.items()},
         "dropped": dropped,
+        "unknown": {name: _unknown(folders[name], judged) for name in encoders},
+        "judged_by": metric_of(task),
+        "chance": {name: chance(task, examples) for name, examples in judged.items()},
         "rows": rows,
     }
-    return keep_result(result, folder)
+    return keep_result(result, trainings.folder)
+
+
+def _unknown(folder: Path, judged: Mapping[str, Sequence[Example]]) -> dict[str, float]:
+    """Test -> the share of its tokens that a checkpoint does not know."""
+    tokenizer = load_checkpoint(folder, weights=False).tokenizer
+    return {name: unknown_share(tokenizer, examples) for name, examples in judged.items()}
+
+
+def _sections(weights: Path, encoder: str, rate: float | None, seed: int) -> dict[str, Any]:
+    """What a training has in place of the recipe's settings."""
+    start = {"checkpoint": str(weights), "weights": "random" if encoder == NONE else "pretrained"}
+    sections: dict[str, Any] = {"start": start, "train": {"seed": seed}, "data": {"test": None}}
+    return sections if rate is None else {**sections, "optimizer": {"name": "adamw", "learning_rate": rate}}
+
+
+def _row(
+    task: Task,
+    judged: Mapping[str, Sequence[Example]],
+    train: str,
+    encoder: str,
+    cells: Mapping[str, Sequence[Mapping[str, Any]]],
+) -> dict[str, Any]:
+    """What an encoder came to with some training data, and, of the first one, against the others."""
+    own, first = cells[encoder], next(iter(cells))
+    others = [other for other in cells if other != first] if encoder == first and metric_of(task) else []
+    return {
+        "encoder": encoder,
+        "train": train,
+        "examples": own[0]["examples"],
+        "scores": {name: by_seed([cell["scores"][name] for cell in own]) for name in judged},
+        "against": {
+            other: {
+                name: against(task, examples, *([cell["each"][name] for cell in of] for of in (own, cells[other])))
+                for name, examples in judged.items()
+            }
+            for other in others
+        },
+    }
+
+
+def _content(examples: Sequence[Example]) -> list[Any]:
+    """All that a model sees of examples, for JSON."""
+    return [[each.id, each.texts, each.label] for each in examples]
 
 
 def by_seed(metrics: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
@@ -107,7 +158,12 @@ def by_seed(metrics: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:
     return {name: [each[name] for each in metrics] for name in metrics[0]}
 
 
-def _check(recipes: Mapping[str, FinetuneRecipe], encoders: Mapping[str, str], tests: Mapping[str, str]) -> None:
+def _check(
+    recipes: Mapping[str, FinetuneRecipe],
+    encoders: Mapping[str, str],
+    tests: Mapping[str, str],
+    rates: Mapping[str, float],
+) -> None:
     tasks = {recipe.task for recipe in recipes.values()}
     if len(tasks) != 1:
         raise UserError(
@@ -124,6 +180,13 @@ def _check(recipes: Mapping[str, FinetuneRecipe], encoders: Mapping[str, str], t
     for what, given, option in (("encoder", encoders, "--encoder"), ("test", tests, "--test")):
         if not given:
             raise UserError(f"no {what} is given", expected="one at least", advice=f"{option} NAME=PLACE")
+    for name in rates:
+        if name not in encoders and name != NONE:
+            raise UserError(
+                f"a rate is given for {name!r}, but no such encoder",
+                expected=", ".join((*encoders, NONE)),
+                advice="name one of them",
+            )
     for checkpoint in encoders.values():  # all of them before the first training
         start = load_checkpoint(checkpoint_folder(expand(checkpoint)), weights=False)
         for recipe in recipes.values():
@@ -148,10 +211,10 @@ def _tests(
         dropped[name] = len(every) - len(examples)
         if not examples:
             raise UserError(
-                "there are no test examples that are not in the training data",
+                f"all {len(every):,} examples of {name} stand in training data, or their passages or ids do",
                 file=file,
-                expected="at least one",
-                advice="check the file",
+                expected="examples that nothing was trained on: of a translated question the other language, too",
+                advice="train on another file, or leave this test out",
             )
         other = set.union(*map(labels_of, examples))
         for sides in trained:
@@ -185,10 +248,11 @@ def labels_of(example: Example) -> set[str]:
 
 
 def _found(judged: Mapping[str, Sequence[Example]], result: dict[str, Any], run: Run) -> dict[str, Any]:
-    """What is kept of a training: the metrics of its best checkpoint on every test."""
+    """What is kept of a training: the metrics of its best checkpoint on every test, and what each answer is worth."""
     predictor = Predictor.load(run.folder)
-    scores = {
-        name: predictor.task.scores(examples, predictor.answers(examples))["metrics"]
-        for name, examples in judged.items()
-    }
-    return {"examples": result["examples"]["train"], "scores": scores}
+    task, scores, each = predictor.task, {}, {}
+    for name, examples in judged.items():
+        answers = predictor.answers(examples)
+        scores[name] = task.scores(examples, answers)["metrics"]
+        each[name] = [[round(value, 4), units] for value, units in each_worth(task, examples, answers)]
+    return {"examples": result["examples"]["train"], "scores": scores, "each": each}

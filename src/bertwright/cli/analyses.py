@@ -63,7 +63,7 @@ def _rates(given: Iterable[str]) -> dict[str, float]:
             found[name] = 0.0
         if not 0 < found[name] < 1:
             raise UserError(
-                f"{name}={text} gives no learning rate", expected="START=RATE, such as random=5e-4", advice="mend it"
+                f"{name}={text} gives no learning rate", expected="NAME=RATE, such as random=5e-4", advice="mend it"
             )
     return found
 
@@ -182,16 +182,26 @@ def transfer(
     ],
     seeds: Annotated[list[int] | None, typer.Option("--seed", help="Again for each seed; by default 1 to 3.")] = None,
     most: Annotated[int, typer.Option(help="Examples of a test, at most.", min=1)] = 1000,
+    rates: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rate",
+            metavar="NAME=RATE",
+            help="For an encoder, or none, AdamW at this rate, in place of the recipe's optimizer; may be repeated.",
+        ),
+    ] = None,
     run: Annotated[str, typer.Option(help="Folder for what is measured.")] = "runs/transfer",
     as_json: Json = False,
 ) -> None:
     """Fine-tune in one language, be tested in others, from several encoders and from none (slides 77 and 78)."""
+    from bertwright.analyze import Trainings
     from bertwright.analyze import transfer as run_transfer
 
     loaded = _recipes(recipes)
     with stages() as (announce, progress):
-        options = {"seeds": seeds or [1, 2, 3], "most": most, "say": announce, "progress": progress.steps}
-        result = run_transfer(loaded, _named(encoders), _named(tests), Path(run), **options)
+        trainings = Trainings(Path(run), announce, progress.steps)
+        options = {"seeds": seeds or [1, 2, 3], "most": most, "rates": _rates(rates or [])}
+        result = run_transfer(loaded, _named(encoders), _named(tests), trainings, **options)
     for row in result["rows"]:
         told = [
             f"{test} {metric} {sum(row['scores'][test][metric]) / len(result['seeds']):.4f}"

@@ -161,6 +161,16 @@ ANALYSES: dict[str, str] = {
     "pre-training": "预训练",
     "fine-tuning (examples)": "微调（例子数）",
     "none": "无",
+    "Chance: any part of the passage that is as long as the answer.": "瞎猜：文章里任意一段，与答案一样长。",
+    "Chance: always the most frequent label of the test.": "瞎猜：总是答测试中最常见的标签。",
+    "{share} % of {test} to {encoder}": "{test} 的 {share} %（{encoder}）",
+    "Tokens that are unknown: {shares}.": "词表里没有的词元：{shares}。",
+    "By how much {encoder} is better, × 100 ({metric}), and the interval that holds it in 95 of 100 experiments: "
+    "Student's t from the spread over seeds and over test examples.": (
+        "{encoder} 高出多少，× 100（{metric}），以及 95% 区间：按 t 分布由种子之间和测试样本之间的离散程度得出。"
+    ),
+    "than": "与之相比",
+    "fine-tuning": "微调",
     "Left out, as they or their passages stand in training data: {tests}.": (
         "以下样本或其文章在训练数据里出现过，没有计入：{tests}。"
     ),

@@ -9,6 +9,9 @@ from bertwright.report.numbers import number
 from bertwright.report.phrases import Say
 from bertwright.report.sources import Source, sections_of
 
+UNREAD = 0.01
+"""Share of a test's tokens that are unknown, from which on it is told."""
+
 
 def transfer_sections(sources: list[Source], say: Say) -> list[Section]:
     """One section for every such result."""
@@ -21,6 +24,16 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
         seeds=str(len(result["seeds"])),
     )
     blocks: list[Block] = [Paragraph(intro), _table(result, say)]
+    if any(row["against"] for row in result["rows"]):
+        blocks.append(_differences(result, say))
+    unread = [
+        say("{share} % of {test} to {encoder}", share=number(100 * share, 0), test=test, encoder=encoder)
+        for encoder, shares in result["unknown"].items()
+        for test, share in shares.items()
+        if share >= UNREAD
+    ]
+    if unread:
+        blocks.append(Paragraph(say("Tokens that are unknown: {shares}.", shares=", ".join(unread)), tone="warning"))
     dropped = [f"{number(count)} ({test})" for test, count in result["dropped"].items() if count]
     if dropped:
         told = say("Left out, as they or their passages stand in training data: {tests}.", tests=", ".join(dropped))
@@ -38,9 +51,39 @@ def _table(result: dict[str, Any], say: Say) -> Table:
         encoder = say("none") if row["encoder"] == "none" else row["encoder"]
         trained = f"{row['train']} ({number(row['examples'])})"
         rows.append([encoder, trained, *(_cell(row["scores"][test][metric]) for test, metric in places)])
+    guesses = [result["chance"][test] if metric == result["judged_by"] else None for test, metric in places]
+    if any(guess is not None for guess in guesses):
+        rows.append([say("chance"), "", *("–" if guess is None else number(100 * guess, 1) for guess in guesses)])
     tests = [f"{test}: {metric_name(metric, say)} ({number(result['tests'][test])})" for test, metric in places]
     columns = [say("pre-training"), say("fine-tuning (examples)"), *tests]
-    return Table(columns, rows, [False, False] + [True] * len(places))
+    note = (
+        say("Chance: any part of the passage that is as long as the answer.")
+        if result["task"] == "qa"
+        else say("Chance: always the most frequent label of the test.")
+    )
+    return Table(columns, rows, [False, False] + [True] * len(places), note)
+
+
+def _differences(result: dict[str, Any], say: Say) -> Table:
+    """By how much the first encoder is better than each other one."""
+    first, tests = result["rows"][0]["encoder"], list(result["tests"])
+    rows = [
+        [say("none") if other == "none" else other, row["train"], *(_interval(found[test]) for test in tests)]
+        for row in result["rows"]
+        for other, found in row["against"].items()
+    ]
+    note = say(
+        "By how much {encoder} is better, × 100 ({metric}), and the interval that holds it in 95 of 100 experiments: "
+        "Student's t from the spread over seeds and over test examples.",
+        encoder=first,
+        metric=metric_name(result["judged_by"], say),
+    )
+    return Table([say("than"), say("fine-tuning"), *tests], rows, [False, False] + [True] * len(tests), note)
+
+
+def _interval(found: list[float]) -> str:
+    mean, low, high = (100 * value for value in found)
+    return f"{mean:+.1f} ({low:+.1f} … {high:+.1f})"
 
 
 def _cell(scores: list[float]) -> str:

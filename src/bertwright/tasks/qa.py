@@ -261,7 +261,7 @@ class QuestionAnswering(Task):
         missing = -np.inf if packed["missing"] is None else packed["missing"]
         return Answer([(begin, end) for begin, end in packed["spans"]], packed["scores"], missing)
 
-    def _text(self, example: Example, answer: Answer) -> str:
+    def text_of(self, example: Example, answer: Answer) -> str:
         """The best answer, or "" if no answer is better."""
         begin, end = answer.spans[0]
         return "" if answer.missing - answer.scores[0] > self.learnt["threshold"] else example.texts[1][begin:end]
@@ -299,10 +299,16 @@ class QuestionAnswering(Task):
             return float(sorted_margins[-1] + 1.0)
         return float((sorted_margins[best - 1] + sorted_margins[best]) / 2)
 
+    def each_f1(self, examples: Sequence[Example], given: Sequence[str]) -> list[float]:
+        """F1 of each question by itself, of the text that is given as its answer."""
+        f1_of = chinese_f1 if in_chinese(examples) else squad_f1
+        pairs = zip(examples, given, strict=True)
+        return [max(f1_of(text, answer) for text, _ in example.label or [("", 0)]) for example, answer in pairs]
+
     def scores(self, examples: Sequence[Example], answers: list[Any]) -> dict[str, Any]:
         """F1 and exact match; where there are questions without an answer, those of both kinds by themselves."""
         truth = [[text for text, _ in example.label] for example in examples]
-        given = [self._text(example, answer) for example, answer in zip(examples, answers, strict=True)]
+        given = [self.text_of(*pair) for pair in zip(examples, answers, strict=True)]
         characters = in_chinese(examples)
         metrics = answer_metrics(truth, given, characters=characters)
         for name, kind in (("with_answer", True), ("without_answer", False)):
@@ -310,12 +316,8 @@ class QuestionAnswering(Task):
             if self.learnt["missing"] and chosen:
                 part = answer_metrics([truth[n] for n in chosen], [given[n] for n in chosen], characters=characters)
                 metrics |= {f"{name}_{metric}": value for metric, value in part.items()}
-        f1_of = chinese_f1 if characters else squad_f1
-        quality = [
-            max(f1_of(text, answer) for text in texts or [""]) for texts, answer in zip(truth, given, strict=True)
-        ]
         sure = [answer.scores[0] for answer in answers]
-        wrong = sorted((n for n, value in enumerate(quality) if value == 0), key=lambda n: -sure[n])
+        wrong = sorted(np.flatnonzero(np.array(self.each_f1(examples, given)) == 0), key=lambda n: -sure[n])
         return {
             "file": examples[0].file,
             "examples": len(examples),
@@ -335,7 +337,7 @@ class QuestionAnswering(Task):
 
     def told(self, example: Example, answer: Any) -> dict[str, Any]:
         """The answer with its place, and the next best ones."""
-        text = self._text(example, answer)
+        text = self.text_of(example, answer)
         begin, end = answer.spans[0] if text else NO_ANSWER
         return {
             "id": example.id,
