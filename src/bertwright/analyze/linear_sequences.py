@@ -1,4 +1,4 @@
-"""A linear model on sequences of symbols: n-grams, and what stands at which place."""
+"""A linear model on sequences of symbols: n-grams, and, where that helps, what stands at which place."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -21,8 +21,8 @@ def linear_answers(
     """What a linear model answers to test sequences.
 
     Args:
-        sequences: "train" to learn from, "development" to choose by how much is regularised, as encoders choose their
-            checkpoints by them, and N as "test".
+        sequences: "train" to learn from, "development" to choose by how much is regularised and whether places
+            count, as encoders choose their checkpoints by them, and N as "test".
         truth: of the first two, numbers of classes, or numbers.
         score: that chooses.
         number: whether labels are numbers.
@@ -41,10 +41,14 @@ def linear_answers(
     longest = max(map(len, sequences["train"]))
     tables = {side: _of_length(each, longest) for side, each in sequences.items()}
     encoder = OneHotEncoder(handle_unknown="ignore").fit(tables["train"])
-    features = {side: hstack([each, encoder.transform(tables[side])]).tocsr() for side, each in features.items()}
-    models = [_model(strength, number=number).fit(features["train"], truth["train"]) for strength in STRENGTHS]
-    best = max(models, key=lambda model: score(model.predict(features["development"]), truth["development"]))
-    return best.predict(features["test"])
+    placed = {side: hstack([each, encoder.transform(tables[side])]).tocsr() for side, each in features.items()}
+    models = [
+        (_model(strength, number=number).fit(of["train"], truth["train"]), of)
+        for of in (features, placed)
+        for strength in STRENGTHS
+    ]
+    best, of = max(models, key=lambda each: score(each[0].predict(each[1]["development"]), truth["development"]))
+    return best.predict(of["test"])
 
 
 def _model(strength: float, *, number: bool) -> Any:

@@ -317,7 +317,7 @@ class QuestionAnswering(Task):
                 part = answer_metrics([truth[n] for n in chosen], [given[n] for n in chosen], characters=characters)
                 metrics |= {f"{name}_{metric}": value for metric, value in part.items()}
         sure = [answer.scores[0] for answer in answers]
-        wrong = sorted(np.flatnonzero(np.array(self.each_f1(examples, given)) == 0), key=lambda n: -sure[n])
+        wrong = sorted(np.flatnonzero(np.array(self.each_f1(examples, given)) == 0).tolist(), key=lambda n: -sure[n])
         return {
             "file": examples[0].file,
             "examples": len(examples),
