@@ -159,7 +159,7 @@ def test_what_one_span_shows_no_other_hides(k: int, stride: int, rarest: int) ->
                     hidden += 1
                     assert not set(range(begin, end)) <= seen
             kept += int(((masked.labels[row, 1 : 1 + len(each)] != IGNORED) & (shown == ids[each])).sum())
-    assert hidden > 300
+    assert hidden > (500 if rarest == 1 else 300)  # fewer are known to ask for
     assert kept > 50
 
 

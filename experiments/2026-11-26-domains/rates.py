@@ -32,7 +32,7 @@ def main() -> None:
         data, encoder, _ = contest(name, recipe, given.text, given.seeds)
         for start in given.starts:
             for rate in given.rates:
-                trainings = Trainings(given.folder / f"{rate:g}", lambda _: None, None)
+                trainings = Trainings(given.folder / f"{rate:g}")
                 for seed in given.seeds:
                     curve = train(trainings, data, encoder, start, seed, seed, rate)["curve"]
                     best = max(score for _, score in curve)

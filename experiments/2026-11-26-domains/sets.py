@@ -116,26 +116,27 @@ def splice(_out: Path) -> Sides:
 
 def coding(_out: Path) -> Sides:
     """Within a gene, or between genes? On either strand, and beginning at any place of a codon."""
-    genome, genes = ecoli()
+    genome = ecoli()
+    genes = genes_of(genome)
     ends = np.concatenate([[0], np.cumsum(genes)])
     gaps = np.flatnonzero(np.diff(np.concatenate([[1], genes, [1]]))).reshape(-1, 2)
     begins = {
         "gene": [begin for begin in range(0, len(genome) - 99, 100) if ends[begin + 100] - ends[begin] == 100],
         "between": [begin for first, end in gaps.tolist() for begin in range(first, end - 99, 100)],
     }
+    most = {"train": 1300, "development": 250, "test": 1000}
     sides: Sides = {side: [] for side in SIDES}
     seen: set[str] = set()
     for label, places in begins.items():
         own: Sides = {side: [] for side in SIDES}
         for begin in np.random.default_rng(1).permutation(places).tolist():
             window = genome[begin : begin + 100]
-            found = {run for strand in (window, complement(window)) for run in runs(strand, RELATED["genome"])}
-            if begin // BLOCK == (begin + 99) // BLOCK and seen.isdisjoint(found):
-                seen |= found
+            if begin // BLOCK == (begin + 99) // BLOCK and unrelated(window, seen, RELATED["genome"]):
+                seen |= set(runs(window, RELATED["genome"]))
                 own[side_of(begin)].append((window, label, window))
-        for side, most in (("train", 650), ("development", 125), ("test", 500)):
-            sides[side] += own[side][:most]
-    return fewer(sides, {"train": 1300, "development": 250, "test": 1000})
+        for side in SIDES:
+            sides[side] += own[side][: most[side] // len(begins)]
+    return fewer(sides, most)
 
 
 def side_of(place: int) -> str:
@@ -143,11 +144,15 @@ def side_of(place: int) -> str:
     return BLOCKS[place // BLOCK % len(BLOCKS)]
 
 
-def ecoli() -> tuple[str, np.ndarray]:
-    """A strain's genome, and which of its bases are in a gene: where a protein of the species is found in it."""
+def ecoli() -> str:
+    """The genome of a strain."""
     with tempfile.TemporaryDirectory() as folder:
         (path,) = unpacked(RAGOUT, folder).rglob("MG1655-K12.fasta.gz")
-        genome = next(sequences(path))[1].upper()
+        return next(sequences(path))[1].upper()
+
+
+def genes_of(genome: str) -> np.ndarray:
+    """Which bases of Escherichia coli are in a gene: where a protein of the species is found, 0 or 1."""
     with tempfile.TemporaryDirectory() as folder:
         (path,) = unpacked(PROKKA, folder).rglob("genus/Escherichia")
         proteins = [sequence for _, sequence in sequences(path)]
@@ -160,7 +165,7 @@ def ecoli() -> tuple[str, np.ndarray]:
                     begin = frame + 3 * (found - 1)
                     genes[begin : begin + 3 * (len(protein) + 1)] = 1  # to the end of the stop codon
         genes = genes[::-1].copy()  # twice: as it was
-    return genome, genes
+    return genes
 
 
 def complement(sequence: str) -> str:
@@ -300,26 +305,26 @@ def dna_corpus(out: Path) -> None:
     (A run of 79 bases holds one of 40 that begins at a multiple of 40, and these are what is remembered.)
     """
     judged = {run for text in texts_of_other_sides(out / "coding") for run in runs(text, RELATED["genome"])}
-    genome, _ = ecoli()
-    fragments = [(f"coli{begin}", genome[begin : begin + FRAGMENT]) for begin in range(0, len(genome), FRAGMENT)]
-    of_training = [each for each in fragments if side_of(int(each[0][4:])) == "train"]
-    kept = [(name, text) for name, text in of_training if unrelated(text, judged)]
+    genome = ecoli()
+    begins = [begin for begin in range(0, len(genome), FRAGMENT) if side_of(begin) == "train"]
+    fragments = [(f"coli{begin}", genome[begin : begin + FRAGMENT]) for begin in begins]
+    kept = [(name, text) for name, text in fragments if unrelated(text, judged, RELATED["genome"])]
     seen: set[str] = set()
     fly = []
     with tempfile.TemporaryDirectory() as folder:
         (path,) = unpacked(BIOSTRINGS, folder).rglob("dm3_upstream2000.fa.gz")
         for header, text in sequences(path):
             whole = text.upper()
-            if all(seen.isdisjoint(runs(each, 40)) for each in (whole, complement(whole))):
+            if unrelated(whole, seen, 40):
                 fly.append((header, text))
                 seen |= {whole[begin : begin + 40] for begin in range(0, len(whole) - 39, 40)}
     chosen = np.random.default_rng(1).permutation(len(fly))[: len(kept)].tolist()
     write_fasta(out / "dna.fasta", [*kept, *(fly[number] for number in chosen)])
 
 
-def unrelated(text: str, judged: set[str]) -> bool:
-    """Whether neither strand has a run of bases that is judged by."""
-    return all(judged.isdisjoint(runs(each, RELATED["genome"])) for each in (text, complement(text)))
+def unrelated(text: str, known: set[str], size: int) -> bool:
+    """Whether neither strand has a run of so many bases that is known."""
+    return all(known.isdisjoint(runs(each, size)) for each in (text, complement(text)))
 
 
 def protein_corpus(out: Path) -> None:

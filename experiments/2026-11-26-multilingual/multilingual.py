@@ -37,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 from bertwright.analyze import Trainings, alignment, shift, transfer
+from bertwright.analyze.transfer import NONE, sections_of
 from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe, PretrainRecipe
 from bertwright.pretrain import pretrain
@@ -90,7 +91,8 @@ def main() -> None:
         pretrain(head_recipe(given.multilingual, folder), resume=(head / "recipe.toml").exists())
     encoders = {"E5": given.multilingual, "MiniLM": given.english}
     if "rates" in given.only:
-        print(best_rates(folder, encoders))
+        for name in TRIED_ON:
+            best_rates(name, folder, encoders)
     measures: dict[str, Callable[[Path], object]] = {
         "alignment": lambda out: alignment(head, pud(folder), entries, folder=out),
         "shift": lambda out: shift(head, pud(folder), entries, alphas=ALPHAS, shown=SHOWN, folder=out),
@@ -118,7 +120,7 @@ def questions(folder: Path, out: Path, encoders: dict[str, str]) -> None:
         | {f"XQuAD {language}": data(f"qa/xquad.{language}.json") for language in ("en", "zh", "de", "es")},
         Trainings(out, print),
         most=ASKED,
-        rates=best_rates(folder, encoders)["qa-new-wiki"],
+        rates=best_rates("qa-new-wiki", folder, encoders),
     )
 
 
@@ -139,28 +141,23 @@ def tags(folder: Path, out: Path, encoders: dict[str, str]) -> None:
         },
         Trainings(out, print),
         most=ASKED,
-        rates=best_rates(folder, encoders)["tag-ewt"],
+        rates=best_rates("tag-ewt", folder, encoders),
     )
 
 
-def best_rates(folder: Path, encoders: dict[str, str]) -> dict[str, dict[str, float]]:
-    """Recipe -> encoder, or "none" -> the learning rate with the best score on development examples."""
+def best_rates(name: str, folder: Path, encoders: dict[str, str]) -> dict[str, float]:
+    """Encoder, or "none" -> the learning rate with the best score on development examples of a recipe."""
     trainings = Trainings(folder / "rates", print)
-    best: dict[str, dict[str, float]] = {}
-    for name, count in TRIED_ON.items():
-        more = (*(ASKED_OF if name.startswith("qa") else SENTENCES), f"data.train_examples={count}")
-        tried = recipe(name, *more, "data.development_share=0.1")
-        best[name] = {}
-        for encoder, checkpoint in (*encoders.items(), ("none", next(iter(encoders.values())))):
-            start = {"checkpoint": checkpoint, "weights": "random" if encoder == "none" else "pretrained"}
-            scores = {}
-            for rate in RATES:
-                optimizer = {"name": "adamw", "learning_rate": rate}
-                sections = {"start": start, "optimizer": optimizer, "train": {"seed": SEED}, "data": {"test": None}}
-                cell = f"{name}={encoder}={rate:g}"
-                scores[rate] = trainings.train(cell, tried, sections, development_metrics)["score"]
-            best[name][encoder] = max(scores, key=scores.__getitem__)
-            print(name, encoder, scores)
+    more = (*(ASKED_OF if name.startswith("qa") else SENTENCES), f"data.train_examples={TRIED_ON[name]}")
+    tried = recipe(name, *more, "data.development_share=0.1")
+    best = {}
+    for encoder, checkpoint in {**encoders, NONE: next(iter(encoders.values()))}.items():
+        scores = {}
+        for rate in RATES:
+            sections = sections_of(Path(checkpoint), encoder, rate, SEED)
+            scores[rate] = trainings.train(f"{name}={encoder}={rate:g}", tried, sections, development_metrics)["score"]
+        best[encoder] = max(scores, key=scores.__getitem__)
+        print(name, encoder, scores)
     return best
 
 

@@ -202,22 +202,21 @@ class Tokenizer:
         if not self.spelling.is_plain and self.kind != "bpe":  # a symbol is a token
             spelt = zip(self.encode_batch(texts), texts, strict=True)
             return [(ids, self._symbol_offsets(text)) for ids, text in spelt]
-        if not self.spelling.is_plain:
-            with _halves_refused(texts):
-                return [self._encode_letters(text) for text in texts]
         with _halves_refused(texts):
             if self._table is not None:
                 ids = [self._encode_characters(text, self._table) for text in texts]
                 return [(each, self._character_offsets(text)) for each, text in zip(ids, texts, strict=True)]
             encoded: list[list[np.ndarray]] = [[] for _ in texts]
             offsets: list[list[np.ndarray]] = [[] for _ in texts]
-            for group in _groups(self._all_pieces(texts)):
+            for group in _groups(self._all_pieces([self._spelt(text) for text in texts])):
                 pieces = [piece for _, _, piece in group]
                 encodings = self._tokenizer.encode_batch(pieces, add_special_tokens=False)
                 for (number, begin, _), encoding in zip(group, encodings, strict=True):
                     encoded[number].append(np.array(encoding.ids, dtype=np.int32))
                     offsets[number].append(np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2) + begin)
             pairs = [(_joined(ids), _joined(places)) for ids, places in zip(encoded, offsets, strict=True)]
+            if not self.spelling.is_plain:
+                return [(ids, self._in_letters(text, places)) for text, (ids, places) in zip(texts, pairs, strict=True)]
             if self.kind != "unigram":
                 return pairs
             # Before the first word of a text the mark claims this word's first character.
@@ -281,21 +280,12 @@ class Tokenizer:
             place += len(part)
         return np.concatenate(found).astype(np.int32)
 
-    def _encode_letters(self, text: str) -> tuple[np.ndarray, np.ndarray]:
-        """As `encode_batch_with_offsets`, of bpe over an alphabet: a token is some letters, or a special token."""
-        parts = self._special.split(text)
-        sizes = [
-            [len(part)] if number % 2 else [1] * len(self.spelling.spell(part)) for number, part in enumerate(parts)
-        ]
+    def _in_letters(self, text: str, places: np.ndarray) -> np.ndarray:
+        """Places in a text of an alphabet, of what stands at places in the same text spelt: [N, 2] -> int32 [N, 2]."""
+        parts = enumerate(self._special.split(text))
+        sizes = [[len(part)] if place % 2 else [1] * len(self.spelling.spell(part)) for place, part in parts]
         letters = np.repeat(self._symbol_offsets(text), np.concatenate(sizes).astype(np.int64), axis=0)
-        spelt = self._spelt(text)
-        encoded = [
-            (begin, self._tokenizer.encode(piece, add_special_tokens=False)) for begin, piece in self._pieces(spelt)
-        ]
-        ids = np.array([number for _, encoding in encoded for number in encoding.ids], dtype=np.int32)
-        pairs = [(begin + first, begin + end) for begin, encoding in encoded for first, end in encoding.offsets]
-        places = np.array(pairs, dtype=np.int64).reshape(-1, 2)
-        return ids, np.stack([letters[places[:, 0], 0], letters[places[:, 1] - 1, 1]], axis=1).reshape(-1, 2)
+        return np.stack([letters[places[:, 0], 0], letters[places[:, 1] - 1, 1]], axis=1)
 
     # ------------------------------------------------------------------------------------------ long texts
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from bertwright.analyze.intervals import difference
 from bertwright.analyze.linear_sequences import LONGEST, STRENGTHS, linear_answers
-from bertwright.analyze.trainings import Trainings, content
+from bertwright.analyze.trainings import Trainings, at_rate, content, content_of
 from bertwright.checkpoint import Checkpoint, Description, load_checkpoint, save_checkpoint
 from bertwright.config import FinetuneRecipe, expand
 from bertwright.download import checkpoint_folder
@@ -146,7 +146,7 @@ def domains(
         for start in starts:
             rate = rates.get(start, rates.get(TRAINED_AS.get(start, start)))
             cells[start] = [train(trainings, data, encoder, start, seed, numbers[0], rate) for seed in numbers]
-        settings = [digest(_content(data)), data.metric, LONGEST, STRENGTHS]
+        settings = [digest(content_of(data.sides)), data.metric, LONGEST, STRENGTHS]
         cells[LINEAR] = [trainings.cell(f"{data.name}-{LINEAR}", settings, partial(_linear, data))]
         if data.labels:
             cells[MAJORITY] = [{"answers": [_most_frequent(data)] * len(data.sides["test"])}]
@@ -264,11 +264,6 @@ def _symbols(data: DataSet) -> list[str]:
     return sorted({each for examples in data.sides.values() for example in examples for each in data.symbols(example)})
 
 
-def _content(data: DataSet) -> list[Any]:
-    """All that a cell depends on beside its settings, as JSON."""
-    return [[side, [[each.texts, each.label] for each in examples]] for side, examples in data.sides.items()]
-
-
 def _size(checkpoint: Checkpoint) -> int:
     """Weights of an encoder."""
     return sum(weight.numel() for name, weight in checkpoint.weights.items() if name.startswith("encoder."))
@@ -340,13 +335,12 @@ def train(
         "start": section,
         "train": {"seed": first if start == "words" else seed},
         "data": {"train_examples": None},
+        **at_rate(rate),
     }
-    if rate is not None:
-        sections["optimizer"] = {"name": "adamw", "learning_rate": rate}
     test = sides["test"]
     given = Given({side: each for side, each in sides.items() if side != "test"}, known=data.known)
     found = partial(_found, data, test)
-    options = {"given": given, "judged": [digest(_content(replace(data, sides=sides))), content(weights)]}
+    options = {"given": given, "judged": [digest(content_of(sides)), content(weights)]}
     return trainings.train(f"{data.name}-{start}-seed{seed}", data.recipe, sections, found, **options)
 
 

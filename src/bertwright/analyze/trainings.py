@@ -1,7 +1,7 @@
 """Trainings of an analysis: each is done once, goes on where it was stopped, and leaves a JSON file."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from bertwright.errors import UserError
 from bertwright.finetune import Given, finetune
 from bertwright.recipe import load_recipe, parse
 from bertwright.run import Run, digest, read_json, remove_folder, write_json
+from bertwright.tasks.task import Example
 from bertwright.train import Progress, kept_steps
 
 Found = Callable[[dict[str, Any], Run], dict[str, Any]]
@@ -118,6 +119,16 @@ def content(path: Path) -> str:
         path = next(each for each in (path / "model.safetensors", path / "pytorch_model.bin") if each.exists())
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=6)).hexdigest()
+
+
+def content_of(sides: Mapping[str, Sequence[Example]]) -> list[Any]:
+    """All that a model sees of examples, by side or by test, for JSON."""
+    return [[name, [[each.texts, each.label] for each in examples]] for name, examples in sides.items()]
+
+
+def at_rate(rate: float | None) -> dict[str, Any]:
+    """The section of a recipe that AdamW at a learning rate takes the place of; without a rate, none."""
+    return {} if rate is None else {"optimizer": {"name": "adamw", "learning_rate": rate}}
 
 
 def changed(recipe: FinetuneRecipe, sections: Mapping[str, Any]) -> FinetuneRecipe:

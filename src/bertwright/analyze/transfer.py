@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bertwright.analyze.judging import against, chance, each_worth, metric_of, unknown_share
-from bertwright.analyze.trainings import Trainings, content
+from bertwright.analyze.trainings import Trainings, at_rate, content, content_of
 from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe, expand
 from bertwright.download import checkpoint_folder
@@ -75,23 +75,22 @@ def transfer(
     for name, count in dropped.items():
         if count:
             trainings.say(f"{count:,} examples of {name} stand in training data, and are left out")
-    asked = digest([[name, _content(examples)] for name, examples in judged.items()])
+    asked = digest(content_of(judged))
     found = partial(_found, judged)
     # A label that only a test has can be counted as wrong; of answers, tests must not tell what there is to learn.
     seen = [] if isinstance(task, QuestionAnswering) else [each for examples in judged.values() for each in examples]
     folders = {name: checkpoint_folder(expand(checkpoint)) for name, checkpoint in encoders.items()}
     folders[NONE] = folders[next(iter(encoders))]
+    hashes = {name: content(folder) for name, folder in folders.items()}
     rows = []
     for train, recipe in recipes.items():
         given = Given(sides[train], known=[*sides[train]["train"], *seen])
-        learnt_from = digest(
-            [[side, [[each.texts, each.label] for each in examples]] for side, examples in sides[train].items()]
-        )
+        learnt_from = digest(content_of(sides[train]))
         cells: dict[str, list[dict[str, Any]]] = {encoder: [] for encoder in folders}
         for encoder, weights in folders.items():
             for seed in seeds:
-                sections = _sections(weights, encoder, rates.get(encoder), seed)
-                options = {"given": given, "judged": [asked, learnt_from, content(weights)]}
+                sections = sections_of(weights, encoder, rates.get(encoder), seed)
+                options = {"given": given, "judged": [asked, learnt_from, hashes[encoder]]}
                 cells[encoder].append(trainings.train(f"{encoder}={train}={seed}", recipe, sections, found, **options))
         rows += [_row(task, judged, train, encoder, cells) for encoder in folders]
     measured = next(iter(next(iter(rows[0]["scores"].values()))))
@@ -116,11 +115,10 @@ def _unknown(folder: Path, judged: Mapping[str, Sequence[Example]]) -> dict[str,
     return {name: unknown_share(tokenizer, examples) for name, examples in judged.items()}
 
 
-def _sections(weights: Path, encoder: str, rate: float | None, seed: int) -> dict[str, Any]:
+def sections_of(weights: Path, encoder: str, rate: float | None, seed: int) -> dict[str, Any]:
     """What a training has in place of the recipe's settings."""
     start = {"checkpoint": str(weights), "weights": "random" if encoder == NONE else "pretrained"}
-    sections: dict[str, Any] = {"start": start, "train": {"seed": seed}, "data": {"test": None}}
-    return sections if rate is None else {**sections, "optimizer": {"name": "adamw", "learning_rate": rate}}
+    return {"start": start, "train": {"seed": seed}, "data": {"test": None}, **at_rate(rate)}
 
 
 def _row(
@@ -146,11 +144,6 @@ def _row(
             for other in others
         },
     }
-
-
-def _content(examples: Sequence[Example]) -> list[Any]:
-    """All that a model sees of examples, for JSON."""
-    return [[each.id, each.texts, each.label] for each in examples]
 
 
 def by_seed(metrics: Sequence[Mapping[str, float]]) -> dict[str, list[float]]:

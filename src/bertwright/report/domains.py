@@ -6,7 +6,7 @@ from typing import Any
 from bertwright.report.blocks import Block, Figure, Heading, Paragraph, Section, Table
 from bertwright.report.charts import BASE, Chart, axis, line, rounded
 from bertwright.report.comparison import metric_name
-from bertwright.report.numbers import number
+from bertwright.report.numbers import number, points
 from bertwright.report.phrases import Say
 from bertwright.report.sources import Source, sections_of
 
@@ -109,7 +109,7 @@ def _sizes(each: dict[str, Any], say: Say) -> str:
     if own := each["starts"].get("own"):
         told += " " + say("The encoder of the alphabet has {size}.", size=number(parameters["own"]))
         if gain := own["against"].get("own-random"):
-            mean, low, high = (f"{100 * value:+.1f}" for value in gain)
+            mean, low, high = map(points, gain)
             told += " " + say("Its pre-training adds {mean} ({low} … {high}).", mean=mean, low=low, high=high)
     text, random = (each["starts"][start]["reached"] for start in ("text", "random"))
     if text is not None:
@@ -177,5 +177,5 @@ def _cell(found: dict[str, Any] | None, other: str) -> str:
     scores = [100 * score for score in found["scores"]]
     spread = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
     _, low, high = found["against"][other]
-    judged = f" ({100 * low:+.1f} … {100 * high:+.1f})"
+    judged = f" ({points(low)} … {points(high)})"
     return f"{statistics.mean(scores):.1f}{spread}{judged}"

@@ -5,7 +5,7 @@ from typing import Any
 
 from bertwright.report.blocks import Block, Paragraph, Section, Table
 from bertwright.report.comparison import metric_name
-from bertwright.report.numbers import number
+from bertwright.report.numbers import number, points
 from bertwright.report.phrases import Say
 from bertwright.report.sources import Source, sections_of
 
@@ -82,8 +82,8 @@ def _differences(result: dict[str, Any], say: Say) -> Table:
 
 
 def _interval(found: list[float]) -> str:
-    mean, low, high = (100 * value for value in found)
-    return f"{mean:+.1f} ({low:+.1f} … {high:+.1f})"
+    mean, low, high = map(points, found)
+    return f"{mean} ({low} … {high})"
 
 
 def _cell(scores: list[float]) -> str:
