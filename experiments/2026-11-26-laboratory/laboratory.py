@@ -7,16 +7,18 @@
 After Dufter and Schuetze (2020). The World English Bible (Debian's sword-text-web; public domain) in WordPiece of 2,048
 tokens; each verse once as tokens a0, a1, ... and once as b0, b1, ...: "Fake-English", whose tokens share nothing with
 the first ones but position, order and company. A small BERT reads both, mixed; nothing tells it that a17 and b17 are
-the same. The last verses are held back: they are the parallel sentences of `alignment` and `shift`, and the dictionary
-is exact. What should break it: positions of the second language that are its own, special tokens that are its own, and
-no random words among the masks. One run and its analyses for each setting in --folder; what is there goes on, or is not
-done again.
+the same. Pieces from all over the text are held back: their verses are the parallel sentences of `alignment` and
+`shift`, and the dictionary is exact. What should break it: positions of the second language that are its own, special
+tokens that are its own, and no random words among the masks. One run and its analyses for each setting in --folder;
+what is there goes on, or is not done again.
 
 All is measured at the last step, not where the held-out loss is best, and the alignment at 24 checkpoints. The plateau
 (P20) is the loss of a model that knows the language of a token, how frequent it is and how masks are drawn, and nothing
-of its neighbours; the fall is looked for in the training loss after it first came near that. Settings are to be
-compared at equal loss, too, not only at equal steps: one that is still on the plateau when its steps are over has
-decided nothing about alignment (P19, P21). Both languages have sentences of exactly the same lengths, so that the
+of its neighbours; the fall is looked for in the training loss after it first came near that. Settings are
+compared at equal loss, too, so many nats below each one's own plateau: one that is still on it when its steps are over
+has decided nothing about alignment (P19, P21). Zero-shot transfer (P13): is a verse of the Old or of the New Testament?
+Learnt in one language or in both, asked of held-back verses of both, from the run and from random weights; of verses
+the languages share nothing that would tell. Both languages have sentences of exactly the same lengths, so that the
 length alone finds many translations: words are what counts, and what the length gives is told.
 
 What is kept apart is so in this process only: `bertwright analyze` on such a run would read both languages with the
@@ -42,10 +44,10 @@ from typing import Any
 import numpy as np
 from filelock import FileLock
 
-from bertwright.analyze import alignment, shift
+from bertwright.analyze import Trainings, alignment, shift, transfer
 from bertwright.analyze.trainings import checkpoints_of
 from bertwright.batches import Batch, Rows
-from bertwright.config import PretrainRecipe, TokenizerSettings
+from bertwright.config import FinetuneRecipe, PretrainRecipe, TokenizerSettings
 from bertwright.prepare import prepare
 from bertwright.pretrain import pretrain
 from bertwright.recipe import parse
@@ -55,8 +57,11 @@ from bertwright.store import Store
 from bertwright.tokenizer import Tokenizer
 
 BIBLE = "http://deb.debian.org/debian/pool/main/s/sword-text-web/sword-text-web_426.0-1_all.deb"
-HELD_BACK = 1000
-"""Verses."""
+PIECE, HELD_BACK = 50, 31
+"""Of pieces of so many verses, one in so many is held back: about 1,000 verses."""
+TESTAMENTS = ("ot", "nt")
+LABELLED = {"text": 500, "held": 200}
+"""Verses of a testament, at most, to learn from and to be asked of."""
 WORDS = 2048
 APART = ("positions", "specials")
 SPARE = "spare-cls spare-sep spare-mask"
@@ -68,6 +73,9 @@ KINDS = ("plain", "centred")
 
 KEPT = 0.1
 """Of the tokens that are asked so many are shown."""
+
+BELOW = (0.5, 1.0)
+"""Nats below the plateau, where alignments are compared."""
 
 PARTS, NEAR = 100, 0.1
 """The course of the loss: means over so many parts of the run; so many nats from a level are near it."""
@@ -107,9 +115,19 @@ def main() -> None:
     if not (run / "results" / "shift.json").exists():
         last = checkpoints_of(run)[given.steps]
         shift(last, parallel, dictionary, alphas=(0.5, 1.0, 1.5, 2.0, 3.0), folder=run)
-    level = plateau(folder / f"text-a-{given.share:g}.txt", given.random_share)
+    testament(run)
+    text = folder / f"text-a-{given.share:g}.txt"
+    level = plateau(text, given.random_share)
     losses = np.array([record["loss"] for record in Run(run).read_log() if "loss" in record])
-    found = {"by_length": by_length(parallel[0]), "plateau": level, **course(losses, level)}
+    read = sum(record["tokens"] for record in Run(run).read_log() if "loss" in record)
+    found = {
+        "by_length": by_length(parallel[0]),
+        "plateau": level,
+        **course(losses, level),
+        "training_loss": float(losses[-len(losses) // PARTS :].mean()),
+        "epochs": read / (2 * len(text.read_text(encoding="utf-8").split())),
+        "first_at": [first_at(run, level - below) for below in BELOW],
+    }
     keep_result({"kind": "laboratory", **found}, run)
     for language in ("en", "zh"):
         print(write_report([run], folder / f"{name}.{language}.html", language=language))
@@ -146,15 +164,22 @@ def languages(folder: Path) -> None:
     """Both languages as symbols, a verse a line; the held-back verses by themselves; the dictionary."""
     if (folder / "dictionary.tsv").exists():
         return
-    text = verses()
+    testaments, text = zip(*verses(), strict=True)
     tokenizer = Tokenizer.train(text, TokenizerSettings(vocabulary_size=WORDS))
-    encoded = tokenizer.encode_batch(text)
-    kept, held = encoded[:-HELD_BACK], encoded[-HELD_BACK:]
-    order = np.random.default_rng(1).permutation(len(kept))
-    for letter in "ab":
-        for stem, chosen in (("text", [kept[number] for number in order]), ("held", held)):
-            lines = [" ".join(f"{letter}{number}" for number in ids) for ids in chosen if 2 <= len(ids) <= LENGTH - 2]
-            write_text(folder / f"{stem}-{letter}.txt", "\n".join(lines) + "\n")
+    generator = np.random.default_rng(1)
+    sides: dict[str, list[tuple[str, list[int]]]] = {"text": [], "held": []}
+    for number, ids in enumerate(tokenizer.encode_batch(text)):
+        if 2 <= len(ids) <= LENGTH - 2:
+            side = "held" if number // PIECE % HELD_BACK == HELD_BACK - 1 else "text"
+            sides[side].append((testaments[number], ids.tolist()))
+    for side, verses_of in sides.items():
+        chosen = [verses_of[number] for number in generator.permutation(len(verses_of))]
+        for letter in "ab":
+            lines = [(of, " ".join(f"{letter}{number}" for number in ids)) for of, ids in chosen]
+            write_text(folder / f"{side}-{letter}.txt", "".join(f"{line}\n" for _, line in lines))
+            parts = [[line for of, line in lines if of == testament][: LABELLED[side]] for testament in TESTAMENTS]
+            rows = [f"{line}\t{of}\n" for of, part in zip(TESTAMENTS, parts, strict=True) for line in part]
+            write_text(folder / f"testament-{side}-{letter}.tsv", "".join(rows))
     pairs = [f"a{number}\tb{number}" for number in range(tokenizer.vocabulary_size)]
     write_text(folder / "dictionary.tsv", "\n".join(pairs) + "\n")
 
@@ -193,6 +218,36 @@ def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
             },
         },
     )
+
+
+def testament(run: Path) -> None:
+    """Zero-shot transfer: of the Old or of the New Testament?"""
+    files = {letter: run.parent / f"testament-text-{letter}.tsv" for letter in "ab"}
+    files["a and b"] = run.parent / "testament-text-a-and-b.tsv"
+    write_text(files["a and b"], "".join(files[letter].read_text(encoding="utf-8") for letter in "ab"))
+    recipes = {
+        name: parse(
+            FinetuneRecipe,
+            {
+                "task": "classify",
+                "run": "unused",
+                "data": {"train": str(file), "columns": ["text", "label"], "development_share": 0.1},
+                "start": {"checkpoint": "unused", "pooling": "mean"},
+                "optimizer": {"learning_rate": 1e-3},
+                "train": {"epochs": 5, "batch_size": 16, "length": LENGTH},
+            },
+        )
+        for name, file in files.items()
+    }
+    last = str(checkpoints_of(run)[max(checkpoints_of(run))])
+    tests = {letter: str(run.parent / f"testament-held-{letter}.tsv") for letter in "ab"}
+    transfer(recipes, {"laboratory": last}, tests, Trainings(run, print))
+
+
+def first_at(run: Path, loss: float) -> float | None:
+    """Precision at 1 of words, in the best layer of the first checkpoint with so low a held-out loss, or None."""
+    over_time = read_json(run / "results" / "alignment.json")["over_time"]
+    return next((each["words"]["first"] for each in over_time if each["loss"] < loss), None)
 
 
 def by_length(sentences: Path) -> float:
@@ -235,40 +290,63 @@ def course(losses: np.ndarray, level: float) -> dict[str, float]:
 
 def table(runs: Sequence[Path]) -> str:
     """All that was measured, a run a line."""
-    lines = [
-        "| run | held-out loss | plateau, share near it, fall | words: rank, first, layer | less the means "
-        "| first, random weights | shifted: layer, alpha | converted | counterpart (chance) "
-        "| random vector at its best |",
-        "|---" * 10 + "|",
-    ]
+    heads = (
+        "run",
+        "epochs",
+        "loss: held out, training",
+        "plateau, share near it, fall",
+        "words: rank, first, layer",
+        "less the means",
+        "first, .5 and 1 nats below the plateau",
+        "first, random weights",
+        "shifted: layer, alpha",
+        "converted",
+        "counterpart (chance)",
+        "random vector at its best",
+        "a to b, b to b, both to b (random weights, a to b)",
+    )
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for run in runs:
         results = {path.stem: read_json(path) for path in (run / "results").glob("*.json")}
         loss, words = results["laboratory"], results["alignment"]["words"]
         layer = int(np.argmax(words["plain"]["first"]))
         ranks = [f"{words[kind]['reciprocal_rank'][layer]:.3f}, {words[kind]['first'][layer]:.3f}" for kind in KINDS]
-        control = max(results["alignment"]["untrained"]["words"]["plain"]["first"])
         moved, best = results["shift"], results["shift"]["best"]
         place = moved["alphas"].index(best["alpha"])
-        names = ("converted", "translated", "translated_chance")
-        values = [moved["shift"][name][best["layer"]][place] for name in names]
-        lines.append(
-            f"| {run.name} | {results['alignment']['over_time'][-1]['loss']:.3f} "
-            f"| {loss['plateau']:.3f}, {loss['stays']:.2f}, {loss['falls']:.3f} "
-            f"| {ranks[0]}, {layer} | {ranks[1]} | {control:.3f} "
-            f"| {best['layer']}, {best['alpha']:g} | {values[0]:.3f} | {values[1]:.3f} ({values[2]:.3f}) "
-            f"| {max(map(max, moved['random']['translated'])):.3f} |"
+        converted, right, chance = (
+            moved["shift"][name][best["layer"]][place] for name in ("converted", "translated", "translated_chance")
         )
+        told = {
+            (row["encoder"], row["train"]): f"{np.mean(row['scores']['b']['accuracy']):.3f}"
+            for row in results["transfer"]["rows"]
+        }
+        cells = (
+            run.name,
+            f"{loss['epochs']:.1f}",
+            f"{results['alignment']['over_time'][-1]['loss']:.3f}, {loss['training_loss']:.3f}",
+            f"{loss['plateau']:.3f}, {loss['stays']:.2f}, {loss['falls']:.3f}",
+            f"{ranks[0]}, {layer}",
+            ranks[1],
+            ", ".join("never" if first is None else f"{first:.3f}" for first in loss["first_at"]),
+            f"{max(results['alignment']['untrained']['words']['plain']['first']):.3f}",
+            f"{best['layer']}, {best['alpha']:g}",
+            f"{converted:.3f}",
+            f"{right:.3f} ({chance:.3f})",
+            f"{max(map(max, moved['random']['translated'])):.3f}",
+            ", ".join(told["laboratory", train] for train in ("a", "b", "a and b")) + f" ({told['none', 'a']})",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def verses() -> list[str]:
-    """The World English Bible, verse by verse, without its markup."""
+def verses() -> list[tuple[str, str]]:
+    """The World English Bible, verse by verse, without its markup; each with its testament, "ot" or "nt"."""
     with tempfile.TemporaryDirectory() as folder:
         package = Path(folder, "bible.deb")
         urllib.request.urlretrieve(BIBLE, package)
         subprocess.run(["dpkg-deb", "-x", str(package), folder], check=True)
-        found: list[str] = []
-        for part in ("ot", "nt"):
+        found: list[tuple[str, str]] = []
+        for part in TESTAMENTS:
             (blocks,) = Path(folder).rglob(f"{part}.bzs")
             data, places = blocks.with_suffix(".bzz").read_bytes(), blocks.with_suffix(".bzv").read_bytes()
             index = blocks.read_bytes()
@@ -282,7 +360,7 @@ def verses() -> list[str]:
                     verse = texts[block][offset : offset + size].decode("utf-8", errors="replace")
                     clean = re.sub(r"\s+", " ", re.sub(r"<note.*?</note>|<[^>]+>", " ", verse)).strip()
                     if clean:
-                        found.append(clean)
+                        found.append((part, clean))
     return found
 
 
