@@ -127,7 +127,15 @@ _ONE_BY_ONE = re.compile(r"[\u4e00-\u9fa5]|[^\W\u4e00-\u9fa5]+(?:[.,][^\W\u4e00-
 
 
 def answer_metrics(truth: Sequence[Sequence[str]], predicted: Sequence[str], *, characters: bool) -> dict[str, float]:
-    """Exact match and F1, each the best over the right answers (Rajpurkar et al. 2016).
+    """F1 and exact match, the means of `answers_worth`; its arguments."""
+    f1, exact = zip(*answers_worth(truth, predicted, characters=characters), strict=True)
+    return {"f1": sum(f1) / len(f1), "exact": sum(exact) / len(exact)}
+
+
+def answers_worth(
+    truth: Sequence[Sequence[str]], predicted: Sequence[str], *, characters: bool
+) -> list[tuple[float, float]]:
+    """F1 and exact match of each answer, the best over the right answers (Rajpurkar et al. 2016).
 
     Args:
         truth: the right answers of each question; none, where the passage does not answer it, and "" is right.
@@ -135,13 +143,12 @@ def answer_metrics(truth: Sequence[Sequence[str]], predicted: Sequence[str], *, 
         characters: by the measure of DRCD and CMRC (Cui et al. 2019) instead of SQuAD's.
     """
     exact_of, f1_of = (chinese_exact, chinese_f1) if characters else (squad_exact, squad_f1)
-    exact = f1 = 0.0
+    worth = []
     for answers, answer in zip(truth, predicted, strict=True):
         # SQuAD's scorer leaves out answers of articles and punctuation alone.
         wanted = [each for each in answers if characters or squad_words(each)] or [""]
-        exact += max(exact_of(each, answer) for each in wanted)
-        f1 += max(f1_of(each, answer) for each in wanted)
-    return {"f1": f1 / len(predicted), "exact": exact / len(predicted)}
+        worth.append((max(f1_of(each, answer) for each in wanted), max(exact_of(each, answer) for each in wanted)))
+    return worth
 
 
 def squad_words(text: str) -> list[str]:

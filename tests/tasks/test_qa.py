@@ -621,7 +621,9 @@ def test_answers_are_the_best_over_all_windows(tokenizers: dict[str, Tokenizer])
 
 @given(
     st.lists(
-        st.tuples(st.integers(-3, 3), st.sampled_from(["right", "half", "wrong", "none"])), min_size=1, max_size=12
+        st.tuples(st.integers(-3, 3), st.sampled_from(["right", "half", "wrong", "article", "none"])),
+        min_size=1,
+        max_size=12,
     ),
     st.booleans(),
 )
@@ -629,8 +631,9 @@ def test_answers_are_the_best_over_all_windows(tokenizers: dict[str, Tokenizer])
 def test_the_threshold_is_the_best_of_all(questions: list[tuple[int, str]], characters: bool) -> None:
     """Against every threshold there is; many margins are equal, and no threshold parts them."""
     context = "很 好" if characters else "old cat"
-    truth = {"right": ((context, 0),), "half": ((context.split(maxsplit=1)[0], 0),), "wrong": (("x", -1),), "none": ()}
-    examples = [asked(context, *truth[kind]) for _, kind in questions]
+    half = context.split(maxsplit=1)[0]
+    truth = {"right": [context], "half": [half], "wrong": ["x"], "article": ["the", "x"], "none": []}
+    examples = [asked(context, *((text, -1) for text in truth[kind])) for _, kind in questions]
     answers = [Answer([(0, len(context))], [1.0], 1.0 + margin) for margin, _ in questions]
     task = task_of(missing=True)
 
@@ -642,6 +645,8 @@ def test_the_threshold_is_the_best_of_all(questions: list[tuple[int, str]], char
     task.settle(examples, answers)
     assert f1(task.learnt["threshold"]) == pytest.approx(best)
     assert math.isfinite(task.learnt["threshold"])
+    given = [task.text_of(*pair) for pair in zip(examples, answers, strict=True)]
+    assert np.mean(task.each_f1(examples, given)) == pytest.approx(best), "also where an answer is an article alone"
 
 
 def test_the_threshold_lies_between_and_decides(tokenizers: dict[str, Tokenizer]) -> None:

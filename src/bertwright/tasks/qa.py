@@ -20,7 +20,7 @@ from bertwright.config import ModelConfig
 from bertwright.corpus.questions import Question, questions
 from bertwright.edges import is_chinese
 from bertwright.errors import UserError
-from bertwright.metrics import answer_metrics, chinese_f1, squad_f1
+from bertwright.metrics import answer_metrics, answers_worth
 from bertwright.model.heads import EncoderModel, TokenModel
 from bertwright.tasks.losses import symmetric_divergence
 from bertwright.tasks.task import MOST_WRONG, Example, Task, Window, of_examples, spans
@@ -279,15 +279,10 @@ class QuestionAnswering(Task):
         del metric
         if not self.learnt["missing"]:
             return 0.0
-        f1_of = chinese_f1 if in_chinese(examples) else squad_f1
         margins = np.array([answer.missing - answer.scores[0] for answer in answers])
-        gains = np.array(  # of answering, over not answering
-            [
-                max((f1_of(text, example.texts[1][slice(*answer.spans[0])]) for text, _ in example.label), default=0.0)
-                - float(not example.label)
-                for example, answer in zip(examples, answers, strict=True)
-            ]
-        )
+        texts = [example.texts[1][slice(*answer.spans[0])] for example, answer in zip(examples, answers, strict=True)]
+        # Of answering, over not answering.
+        gains = np.subtract(self.each_f1(examples, texts), self.each_f1(examples, [""] * len(texts)))
         order = np.argsort(margins, kind="stable")
         sorted_margins = margins[order]
         reached = np.concatenate([[0.0], np.cumsum(gains[order])])
@@ -301,9 +296,8 @@ class QuestionAnswering(Task):
 
     def each_f1(self, examples: Sequence[Example], given: Sequence[str]) -> list[float]:
         """F1 of each question by itself, of the text that is given as its answer."""
-        f1_of = chinese_f1 if in_chinese(examples) else squad_f1
-        pairs = zip(examples, given, strict=True)
-        return [max(f1_of(text, answer) for text, _ in example.label or [("", 0)]) for example, answer in pairs]
+        truth = [[text for text, _ in example.label] for example in examples]
+        return [f1 for f1, _ in answers_worth(truth, given, characters=in_chinese(examples))]
 
     def scores(self, examples: Sequence[Example], answers: list[Any]) -> dict[str, Any]:
         """F1 and exact match; where there are questions without an answer, those of both kinds by themselves."""
