@@ -9,7 +9,7 @@ one core. What is in --folder is not run again. Needs $BERTWRIGHT_DATA.
 import argparse
 from pathlib import Path
 
-from bertwright.analyze import initialization
+from bertwright.analyze import Trainings, initialization
 from bertwright.config import FinetuneRecipe
 from bertwright.recipe import load_recipe
 from bertwright.report import write_report
@@ -37,7 +37,7 @@ def main() -> None:
         file = PROJECT / "recipes" / f"{name}.toml"
         checkpoint = given.multilingual if "multilingual" in file.read_text(encoding="utf-8") else given.english
         recipes[name] = load_recipe(FinetuneRecipe, file, [f"start.checkpoint={checkpoint}", *smaller])
-    initialization(recipes, given.folder, say=print)
+    initialization(recipes, Trainings(given.folder, print))
     print(write_report([given.folder], given.folder))
 
 

@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 
 from bertwright import demo
-from bertwright.analyze import LabelledFile, context, embeddings, probes, similarity
+from bertwright.analyze import LabelledFile, Trainings, context, embeddings, probes, similarity
 from bertwright.config import FinetuneRecipe, PretrainRecipe
 from bertwright.pretrain import pretrain
 from bertwright.recipe import parse
@@ -73,7 +73,7 @@ def main() -> None:
         "embeddings": lambda out: embeddings(encoder, sentences, folder=out),
         "context": lambda out: context(encoder, folder / "store", sentences, folder=out),
         "probes": lambda out: probes(
-            encoder, LabelledFile(tags), out, over_checkpoints=True, task=task_of(folder), say=print
+            encoder, LabelledFile(tags), Trainings(out, print), over_checkpoints=True, task=task_of(folder)
         ),
     }
     if "encoder" in given.only and not (encoder / "results" / "pretrain.json").exists():

@@ -129,7 +129,7 @@ def test_unused_tokens_stand_in_for_words(recipe: Path, english: Path, tmp_path:
     """The encoder is the same but for the vectors of the words that are used; without such tokens it says so."""
     loaded = load_recipe(FinetuneRecipe, recipe)
     with pytest.raises(UserError, match="the vocabulary has 0 \\[unused\\] tokens for 4 symbols"):
-        MODULE.domains({"bases": loaded}, tmp_path / "none", {"bases": [1]}, more=["unused"])
+        MODULE.domains({"bases": loaded}, trainings.Trainings(tmp_path / "none"), {"bases": [1]}, more=["unused"])
     start = load_checkpoint(english)
     named = dict(zip(range(20, 24), ("[unused0]", "[unused1]", "[unused2]", "[unused3]"), strict=True))
     tokens = Tokenizer.tokens
@@ -281,7 +281,7 @@ def test_all_starts_see_the_same_examples(recipe: Path, english: Path, tmp_path:
 
     monkeypatch.setattr(trainings, "finetune", watched)
     loaded = load_recipe(FinetuneRecipe, recipe)
-    MODULE.domains({"bases": loaded}, tmp_path / "run", {"bases": [1, 2]}, text=str(english))
+    MODULE.domains({"bases": loaded}, trainings.Trainings(tmp_path / "run"), {"bases": [1, 2]}, text=str(english))
     own = seen[-1]
     for sides in seen[:-4]:
         for side in ("train", "development"):
@@ -343,7 +343,9 @@ def test_a_number_is_scored_by_its_rank_throughout(recipe: Path, english: Path, 
         rows = [f"{line.split(',')[0]},{line.count('A') + number / 100}" for number, line in enumerate(lines[1:])]
         (tmp_path / f"{side}.csv").write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
     recipe.write_text(text, encoding="utf-8")
-    result = MODULE.domains({"n": load_recipe(FinetuneRecipe, recipe)}, tmp_path / "run", {"n": [1]}, text=str(english))
+    result = MODULE.domains(
+        {"n": load_recipe(FinetuneRecipe, recipe)}, trainings.Trainings(tmp_path / "run"), {"n": [1]}, text=str(english)
+    )
     (found,) = result["sets"]
     assert found["metric"] == "spearman"
     assert found["starts"]["linear"]["scores"][0] > 0.6
@@ -353,11 +355,11 @@ def test_a_number_is_scored_by_its_rank_throughout(recipe: Path, english: Path, 
 
 def test_a_cell_of_other_data_is_not_taken(recipe: Path, english: Path, tmp_path: Path) -> None:
     loaded = load_recipe(FinetuneRecipe, recipe)
-    MODULE.domains({"bases": loaded}, tmp_path / "run", {"bases": [1]})
+    MODULE.domains({"bases": loaded}, trainings.Trainings(tmp_path / "run"), {"bases": [1]})
     lines = (tmp_path / "train.csv").read_text(encoding="utf-8").splitlines()
     (tmp_path / "train.csv").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
     with pytest.raises(UserError, match=r"bases-text-seed1\.json: this was measured with other settings"):
-        MODULE.domains({"bases": loaded}, tmp_path / "run", {"bases": [1]})
+        MODULE.domains({"bases": loaded}, trainings.Trainings(tmp_path / "run"), {"bases": [1]})
 
 
 def test_fewer_seeds_of_a_set(recipe: Path, tmp_path: Path) -> None:
@@ -409,7 +411,7 @@ def test_classes_are_those_of_the_whole_training_file(
         return result
 
     monkeypatch.setattr(trainings, "finetune", watched)
-    result = MODULE.domains({"bases": loaded}, tmp_path / "run", {"bases": [1]})
+    result = MODULE.domains({"bases": loaded}, trainings.Trainings(tmp_path / "run"), {"bases": [1]})
     assert learnt == [data.labels] * 3
     assert result["sets"][0]["overlaps"] == {"development": 0, "test": 0}
 

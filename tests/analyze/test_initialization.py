@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from bertwright.analyze.initialization import initialization, judged
+from bertwright.analyze.trainings import Trainings
 from bertwright.config import FinetuneRecipe
 from bertwright.recipe import dump_recipe, parse
 from bertwright.report import write_report
@@ -31,7 +32,7 @@ def recipe(trained: Path) -> FinetuneRecipe:
 @pytest.fixture(scope="module")
 def done(recipe: FinetuneRecipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("initialization")
-    initialization({"reviews": recipe}, folder, seeds=(1, 2), epochs=3)
+    initialization({"reviews": recipe}, Trainings(folder), seeds=(1, 2), epochs=3)
     return folder
 
 
@@ -58,9 +59,9 @@ def test_what_was_stopped_goes_on(done: Path, recipe: FinetuneRecipe, tmp_path: 
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        initialization({"reviews": recipe}, tmp_path, seeds=(1, 2), epochs=3, progress=stop)
+        initialization({"reviews": recipe}, Trainings(tmp_path, progress=stop), seeds=(1, 2), epochs=3)
     assert [path.name for path in (tmp_path / "cells").iterdir()] == ["reviews-pretrained-seed1.json"]
-    again = initialization({"reviews": recipe}, tmp_path, seeds=(1, 2), epochs=3)
+    again = initialization({"reviews": recipe}, Trainings(tmp_path), seeds=(1, 2), epochs=3)
     assert json.dumps(again) == json.dumps(read_json(done / "results" / "initialization.json"))
 
 

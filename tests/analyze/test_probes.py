@@ -16,6 +16,7 @@ from bertwright.analyze.frequencies import counted, frequencies
 from bertwright.analyze.labelled import Labelled, of_words, read_labelled
 from bertwright.analyze.linear_probe import baselines, control_labels, probe, span_vectors
 from bertwright.analyze.recovery import recovered
+from bertwright.analyze.trainings import Trainings
 from bertwright.analyze.vectors import Reader
 from bertwright.checkpoint import load_checkpoint
 from bertwright.config import ReadingSettings, TokenizerSettings
@@ -76,7 +77,7 @@ def test_bad_data(tmp_path: Path, trained: Path) -> None:
         probes(
             trained / "finetuned" / "best",
             LabelledFile(trained / "train.csv", "texts"),
-            tmp_path,
+            Trainings(tmp_path),
             over_checkpoints=True,
         )
 
@@ -267,7 +268,7 @@ def test_without_a_masked_token_head(trained: Path, tagged: Path, tmp_path: Path
 
 def test_texts_with_labels(trained: Path, tmp_path: Path) -> None:
     settings = ReadingSettings(label_column="label")
-    result = probes(trained / "finetuned", LabelledFile(trained / "train.csv", "texts", settings), tmp_path)
+    result = probes(trained / "finetuned", LabelledFile(trained / "train.csv", "texts", settings), Trainings(tmp_path))
     (cell,) = result["checkpoints"]
     assert cell["step"] is None
     assert cell["left_out"] == 0
@@ -288,7 +289,7 @@ def test_texts_that_are_too_long_are_counted(trained: Path, tmp_path: Path) -> N
 def test_texts_that_are_all_too_long(trained: Path, tmp_path: Path) -> None:
     rows = [f"{subject}{judged * 40},{judged}" for judged in ("很好", "很差") for subject in SUBJECTS]
     (tmp_path / "long.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
-    result = probes(trained / "finetuned", LabelledFile(tmp_path / "long.csv", "texts"), tmp_path / "run")
+    result = probes(trained / "finetuned", LabelledFile(tmp_path / "long.csv", "texts"), Trainings(tmp_path / "run"))
     assert result["checkpoints"][0]["cut"] == 20
 
 
@@ -297,7 +298,7 @@ def test_texts_of_which_nothing_is_left(trained: Path, tmp_path: Path) -> None:
     path = tmp_path / "long.conll"
     path.write_text("\n".join(lines), encoding="utf-8")
     with pytest.raises(UserError, match="of the words, 18 with 1 labels are left to learn from, 6 to test"):
-        probes(trained / "finetuned", LabelledFile(path), tmp_path / "run")
+        probes(trained / "finetuned", LabelledFile(path), Trainings(tmp_path / "run"))
 
 
 def test_what_was_measured_of_other_data_or_weights_is_told(trained: Path, tmp_path: Path) -> None:
@@ -305,12 +306,12 @@ def test_what_was_measured_of_other_data_or_weights_is_told(trained: Path, tmp_p
     shutil.copytree(trained / "finetuned" / "best", tmp_path / "model")
     shutil.copy(trained / "train.csv", tmp_path / "data.csv")
     data = LabelledFile(tmp_path / "data.csv", "texts")
-    found = probes(tmp_path / "model", data, tmp_path / "run")
-    assert probes(tmp_path / "model", data, tmp_path / "run") == found
+    found = probes(tmp_path / "model", data, Trainings(tmp_path / "run"))
+    assert probes(tmp_path / "model", data, Trainings(tmp_path / "run")) == found
     shutil.copy(trained / "pretrained" / "best" / "model.safetensors", tmp_path / "model")
     with pytest.raises(UserError, match="measured with other settings"):
-        probes(tmp_path / "model", data, tmp_path / "run")
+        probes(tmp_path / "model", data, Trainings(tmp_path / "run"))
     shutil.copy(trained / "finetuned" / "best" / "model.safetensors", tmp_path / "model")
     shutil.copy(trained / "test.csv", tmp_path / "data.csv")
     with pytest.raises(UserError, match="measured with other settings"):
-        probes(tmp_path / "model", data, tmp_path / "run")
+        probes(tmp_path / "model", data, Trainings(tmp_path / "run"))

@@ -10,7 +10,7 @@ examples, and their answers to each test example are kept, so that differences c
 """
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,6 @@ from bertwright.start import TABLE
 from bertwright.tasks import TASKS
 from bertwright.tasks.task import Example
 from bertwright.tokenizer import Tokenizer
-from bertwright.train import Progress
 from bertwright.vocabulary import CONTINUATION, SPACE
 
 STARTS = ("text", "reembedded", "random")
@@ -96,29 +95,25 @@ class DataSet:
 
 def domains(
     recipes: Mapping[str, FinetuneRecipe],
-    folder: Path,
+    trainings: Trainings,
     seeds: Mapping[str, Sequence[int]],
     *,
     text: str | None = None,
     more: Sequence[str] = (),
     rates: Mapping[str, float] | None = None,
-    say: Callable[[str], None] = lambda _: None,
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Fine-tune every recipe from every start; what was stopped goes on with the next training.
 
     Args:
         recipes: name of a data set -> how an encoder is fine-tuned on it (`classify`, with a class or a number); its
             data are sequences, of letters or of symbols separated by spaces, with all their files in tables.
-        folder: for the trainings, a JSON file for each, and results/domains.json.
+        trainings: their folder, with a JSON file for each and results/domains.json, and who is told.
         seeds: name of a data set -> seeds of the renaming and of the trainings.
         text: checkpoint of the text encoder; the recipes' own checkpoints were pre-trained on their alphabets then, and
             are compared, too. None: the recipes' checkpoints are text encoders.
         more: starts out of MORE.
         rates: start -> learning rate of AdamW, in place of the recipe's optimizer; see TRAINED_AS for the others. What
             Muon has pre-trained wants it in fine-tuning, too, and public encoders want AdamW.
-        say: told what happens now.
-        progress: told after every step.
 
     Returns:
         {"kind", "sets"}; a set has "name", "metric", "seeds", "examples", "overlaps" (left out), "symbols" (how many),
@@ -138,7 +133,6 @@ def domains(
     for start, known in (*((each, MORE) for each in more), *((each, starts) for each in rates)):
         if start not in known:
             raise UserError(f"there is no start {start!r}", expected=", ".join(known), advice="name one of them")
-    trainings = Trainings(folder, say, progress)
     contests = [contest(name, recipe, text, seeds[name]) for name, recipe in recipes.items()]
     sets = []
     for data, encoder, own in contests:
@@ -164,7 +158,7 @@ def domains(
                 "starts": _outcomes(data, cells),
             }
         )
-    return keep_result({"kind": "domains", "sets": sets}, folder)
+    return keep_result({"kind": "domains", "sets": sets}, trainings.folder)
 
 
 def contest(

@@ -6,8 +6,7 @@ examples, and every curve several seeds.
 """
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,6 @@ from bertwright.analyze.trainings import Trainings
 from bertwright.config import FinetuneRecipe
 from bertwright.metrics import LOWER_IS_BETTER
 from bertwright.run import Run, keep_result
-from bertwright.train import Progress
 
 STARTS = ("pretrained", "random")
 
@@ -29,24 +27,20 @@ PLATEAU = 0.1
 
 def initialization(
     recipes: Mapping[str, FinetuneRecipe],
-    folder: Path,
+    trainings: Trainings,
     *,
     seeds: Sequence[int] = (1, 2),
     epochs: int = 20,
     random_rate: float | None = None,
-    say: Callable[[str], None] = lambda _: None,
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train every recipe from pre-trained and from random weights; what was stopped goes on with the next training.
 
     Args:
         recipes: name of a task -> how it is fine-tuned; its length, seed and start are set here.
-        folder: for the trainings, a JSON file for each, and results/initialization.json.
+        trainings: their folder, with a JSON file for each and results/initialization.json, and who is told.
         seeds: of the trainings.
         epochs: of each.
         random_rate: learning rate from random weights; None: that of the recipe.
-        say: told what happens now.
-        progress: told after every step.
 
     Returns:
         {"kind", "epochs", "seeds", "tasks"}; a task has "name", "task", "metric", "labels" (how many), "examples", for
@@ -56,7 +50,6 @@ def initialization(
         UserError: a recipe's data or checkpoint are missing or damaged.
         Interrupted: Ctrl-C or SIGTERM came; the training that went on was saved first.
     """
-    trainings = Trainings(folder, say, progress)
     length = {"epochs": epochs, "steps": None, "minutes": None, "evaluate_every": 0}
     tasks = []
     for name, recipe in recipes.items():
@@ -80,7 +73,7 @@ def initialization(
         shown = {key: first[key] for key in ("task", "metric", "labels", "examples")}
         tasks.append({"name": name, **shown, **curves, "judged": judged(curves, shown["labels"], shown["metric"])})
     result = {"kind": "initialization", "epochs": epochs, "seeds": list(seeds), "tasks": tasks}
-    return keep_result(result, folder)
+    return keep_result(result, trainings.folder)
 
 
 def judged(curves: Mapping[str, Mapping[str, list[list[float]]]], labels: int, metric: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ Linear probes beside control tasks and models that know words only; words given 
 worth for a task. Over the checkpoints of one run this is what Chiang, Huang and Lee (2020) did with ALBERT.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,6 @@ from bertwright.errors import UserError
 from bertwright.recipe import load_recipe
 from bertwright.run import Run, keep_result
 from bertwright.store import META, Store
-from bertwright.train import Progress
 
 MOST_ASKED, FEWEST_ASKED = 60, 20
 """Words of a label that are to be given back, at most; with fewer than the second it has no place in the order."""
@@ -38,23 +37,20 @@ LEARNT = 0.5
 def probes(
     model: str | Path,
     data: LabelledFile,
-    folder: Path,
+    trainings: Trainings,
     *,
     over_checkpoints: bool = False,
     task: FinetuneRecipe | None = None,
-    say: Callable[[str], None] = lambda _: None,
-    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Probe a model, or every checkpoint that a run has kept; what was stopped goes on with the next cell.
 
     Args:
         model: a run, a checkpoint folder or a model of the hub.
         data: labelled words or texts.
-        folder: for a JSON file of each checkpoint, the trainings, and results/probes.json.
+        trainings: their folder, with a JSON file for each checkpoint and training, and results/probes.json, and who is
+            told.
         over_checkpoints: probe all checkpoints of a run (train.save_at) and not only the best one.
         task: a recipe of fine-tuning that begins from TASK_CHECKPOINTS of the checkpoints, too, with TASK_SEEDS.
-        say: told what happens now.
-        progress: told after every step of a training.
 
     Returns:
         {"kind", "model", "data", "unit", "labels" (label -> share of the training side), "baselines", "checkpoints",
@@ -73,7 +69,6 @@ def probes(
     train, test = read_labelled(data)
     places = checkpoints_of(model) if over_checkpoints else {None: checkpoint_folder(model)}
     chosen = set(np.linspace(0, len(places) - 1, min(TASK_CHECKPOINTS, len(places))).round().astype(int).tolist())
-    trainings = Trainings(folder, say, progress)
     cells = []
     source = {"data": content(Path(data.path)), "unit": data.unit, "most": data.most}
     source["columns"] = data.settings.model_dump(mode="json")
@@ -88,7 +83,7 @@ def probes(
             cell["scores"] = [_score(trainings, task, place, name, weights, seed) for seed in TASK_SEEDS]
         cells.append(cell)
     if data.unit == "words" and "reconstruction" not in cells[-1]:
-        say("the model has no masked-token head: whether it gives words back is not asked")
+        trainings.say("the model has no masked-token head: whether it gives words back is not asked")
     labels = [label for each in train for label in each.labels]
     result: dict[str, Any] = {
         "kind": "probes",
@@ -102,10 +97,10 @@ def probes(
     if over_checkpoints and all("reconstruction" in cell for cell in cells):
         stores = _stores(model)
         if not stores:
-            say("the store that the run has read is not there: how often it has read the words is not known")
+            trainings.say("the store that the run has read is not there: how often it has read the words is not known")
         result["frequencies"] = frequencies(train, stores) if stores else {}
         result["order"] = learning_order(cells, result["frequencies"])
-    return keep_result(result, folder)
+    return keep_result(result, trainings.folder)
 
 
 def _stores(model: str | Path) -> list[Store]:

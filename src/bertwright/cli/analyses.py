@@ -100,12 +100,13 @@ def initialization(
     as_json: Json = False,
 ) -> None:
     """The same tasks from pre-trained and from random weights (slide 62)."""
+    from bertwright.analyze import Trainings
     from bertwright.analyze import initialization as run_initialization
 
     loaded = _recipes(recipes)
     options = {"seeds": seeds or [1, 2], "epochs": epochs, "random_rate": random_rate}
     with stages() as (announce, progress):
-        result = run_initialization(loaded, Path(run), say=announce, progress=progress.steps, **options)
+        result = run_initialization(loaded, Trainings(Path(run), announce, progress.steps), **options)
     for task in result["tasks"]:
         judged = task["judged"]
         best = judged["best_score"]
@@ -152,6 +153,7 @@ def domains(
     as_json: Json = False,
 ) -> None:
     """Does a BERT that has read only English help with DNA, proteins or music? (slides 73 to 75)."""
+    from bertwright.analyze import Trainings
     from bertwright.analyze import domains as run_domains
 
     loaded = _recipes(recipes)
@@ -160,7 +162,7 @@ def domains(
     with stages() as (announce, progress):
         options = {"text": text, "more": more or [], "rates": _rates(rates or [])}
         of_sets = {name: every[: counts.get(name, len(every))] for name in loaded}
-        result = run_domains(loaded, Path(run), of_sets, say=announce, progress=progress.steps, **options)
+        result = run_domains(loaded, Trainings(Path(run), announce, progress.steps), of_sets, **options)
     for each in result["sets"]:
         for start, found in each["starts"].items():
             mean, against = sum(found["scores"]) / len(found["scores"]), found["against"]["text"]
@@ -327,7 +329,7 @@ def probes(
     as_json: Json = False,
 ) -> None:
     """What linear layers read from frozen vectors, by layer, and over the checkpoints of a run."""
-    from bertwright.analyze import LabelledFile
+    from bertwright.analyze import LabelledFile, Trainings
     from bertwright.analyze import probes as run_probes
     from bertwright.config import FinetuneRecipe, ReadingSettings
     from bertwright.recipe import load_recipe
@@ -335,7 +337,7 @@ def probes(
     source = LabelledFile(data, unit, ReadingSettings.model_validate(given(None, None, label_column)))
     options = {"over_checkpoints": over_checkpoints, "task": load_recipe(FinetuneRecipe, task) if task else None}
     with stages() as (announce, progress):
-        result = run_probes(model, source, Path(run), say=announce, progress=progress.steps, **options)
+        result = run_probes(model, source, Trainings(Path(run), announce, progress.steps), **options)
     known = result["baselines"]
     say(f"without a model: {known['majority']:.3f} (most frequent label), {known['word']:.3f} (that of each word)")
     for cell in result["checkpoints"]:
