@@ -241,7 +241,7 @@ def testament(run: Path) -> None:
     }
     last = str(checkpoints_of(run)[max(checkpoints_of(run))])
     tests = {letter: str(run.parent / f"testament-held-{letter}.tsv") for letter in "ab"}
-    transfer(recipes, {"laboratory": last}, tests, Trainings(run, print))
+    transfer(recipes, {"laboratory": last}, tests, Trainings(run, print), seeds=(1, 2))
 
 
 def first_at(run: Path, loss: float) -> float | None:
