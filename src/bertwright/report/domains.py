@@ -177,5 +177,5 @@ def _cell(found: dict[str, Any] | None, other: str) -> str:
     scores = [100 * score for score in found["scores"]]
     spread = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
     _, low, high = found["against"][other]
-    judged = f" ({points(low)} … {points(high)})"
+    judged = f"\n({points(low)} … {points(high)})"
     return f"{statistics.mean(scores):.1f}{spread}{judged}"
