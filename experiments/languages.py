@@ -1,12 +1,12 @@
 """Text in several languages, for the recipes that read many.
 
-    python experiments/languages.py languages.jsonl                 for recipes/multilingual.toml, four languages
-    python experiments/languages.py languages-104.jsonl --count 104     for recipes/multilingual-104.toml
+    python experiments/languages.py languages.jsonl                      for recipes/multilingual.toml, four languages
+    python experiments/languages.py languages-104.jsonl --messages 104     for recipes/multilingual-104.toml
 
 Four: captions of pictures in English, German and French (Multi30k) and Chinese web text (a sample of CLUECorpusSmall),
 from $BERTWRIGHT_DATA. More: the messages of MediaWiki, which its readers have translated (Debian; GPL-2.0 or later), in
-the languages with the most bytes of them, most of them the same messages. Captions and
-messages are short, and in no order that says anything: twenty-five are a document.
+the languages with the most bytes of them, most of them the same messages. Captions and messages are short, and in no
+order that says anything: twenty-five are a document.
 """
 
 import argparse
@@ -34,9 +34,9 @@ def main() -> None:
     """Write the file that was named."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--count", type=int, default=4, help="of languages")
+    parser.add_argument("--messages", type=int, metavar="LANGUAGES", help="of MediaWiki, in place of the four")
     given = parser.parse_args()
-    documents = four() if given.count == 4 else messages(given.count)
+    documents = messages(given.messages) if given.messages else four()
     with given.out.open("w", encoding="utf-8") as out:
         for language, texts in documents.items():
             for text in texts:

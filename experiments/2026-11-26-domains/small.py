@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--table", type=Path, default=Path("runs/domains"))
     parser.add_argument("--folder", type=Path, default=Path("runs/small"))
     given = parser.parse_args()
+    trainings = Trainings(given.folder, print)
     for name in given.sets:
         encoder = given.folder / ALPHABET[name]
         shape = ["model.preset=tiny", f"train.minutes={MINUTES}", f"run={encoder}"]
@@ -50,10 +51,7 @@ def main() -> None:
         recipe = load_recipe(FinetuneRecipe, PROJECT / "recipes" / f"classify-{name}.toml", longer)
         data, text, _ = contest(f"classify-{name}", recipe, given.text, given.seeds)
         for start in (OWN, OWN_RANDOM):
-            cells = [
-                train(Trainings(given.folder, print), data, text, start, seed, given.seeds[0], None)
-                for seed in given.seeds
-            ]
+            cells = [train(trainings, data, text, start, seed, given.seeds[0], None) for seed in given.seeds]
             answers = np.array([cell["answers"] for cell in cells])
             scores = [data.score(each, data.truth("test")) for each in answers]
             seconds = np.mean([cell["seconds"] for cell in cells])

@@ -17,9 +17,9 @@ All is measured at the last step, not where the held-out loss is best, and the a
 of its neighbours; the fall is looked for in the training loss after it first came near that. Settings are
 compared at equal loss, too, so many nats below each one's own plateau: one that is still on it when its steps are over
 has decided nothing about alignment (P19, P21). Zero-shot transfer (P13): is a verse of the Old or of the New Testament?
-Learnt in one language or in both, asked of held-back verses of both, from the run and from random weights; of verses
-the languages share nothing that would tell. Both languages have sentences of exactly the same lengths, so that the
-length alone finds many translations: words are what counts, and what the length gives is told.
+Learnt in one language or in both, asked of held-back verses of both, from the run and from random weights. Both
+languages have sentences of exactly the same lengths, so that the length alone finds many translations: words are what
+counts, and what the length gives is told.
 
 What is kept apart is so in this process only: `bertwright analyze` on such a run would read both languages with the
 positions and special tokens of the first one.
@@ -112,20 +112,20 @@ def main() -> None:
     dictionary = folder / "dictionary.tsv"
     if not (run / "results" / "alignment.json").exists():
         alignment(run, parallel, dictionary, over_time=True, folder=run)
+    last = checkpoints_of(run)[given.steps]
     if not (run / "results" / "shift.json").exists():
-        last = checkpoints_of(run)[given.steps]
         shift(last, parallel, dictionary, alphas=(0.5, 1.0, 1.5, 2.0, 3.0), folder=run)
-    testament(run)
+    testament(run, last)
     text = folder / f"text-a-{given.share:g}.txt"
     level = plateau(text, given.random_share)
-    losses = np.array([record["loss"] for record in Run(run).read_log() if "loss" in record])
-    read = sum(record["tokens"] for record in Run(run).read_log() if "loss" in record)
+    steps = [record for record in Run(run).read_log() if "loss" in record]
+    losses = np.array([record["loss"] for record in steps])
     found = {
         "by_length": by_length(parallel[0]),
         "plateau": level,
         **course(losses, level),
         "training_loss": float(losses[-len(losses) // PARTS :].mean()),
-        "epochs": read / (2 * len(text.read_text(encoding="utf-8").split())),
+        "epochs": sum(record["tokens"] for record in steps) / (2 * len(text.read_text(encoding="utf-8").split())),
         "first_at": [first_at(run, level - below) for below in BELOW],
     }
     keep_result({"kind": "laboratory", **found}, run)
@@ -220,8 +220,8 @@ def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
     )
 
 
-def testament(run: Path) -> None:
-    """Zero-shot transfer: of the Old or of the New Testament?"""
+def testament(run: Path, last: Path) -> None:
+    """Zero-shot transfer from the last checkpoint: of the Old or of the New Testament?"""
     files = {letter: run.parent / f"testament-text-{letter}.tsv" for letter in "ab"}
     files["a and b"] = run.parent / "testament-text-a-and-b.tsv"
     write_text(files["a and b"], "".join(files[letter].read_text(encoding="utf-8") for letter in "ab"))
@@ -239,9 +239,8 @@ def testament(run: Path) -> None:
         )
         for name, file in files.items()
     }
-    last = str(checkpoints_of(run)[max(checkpoints_of(run))])
     tests = {letter: str(run.parent / f"testament-held-{letter}.tsv") for letter in "ab"}
-    transfer(recipes, {"laboratory": last}, tests, Trainings(run, print), seeds=(1, 2))
+    transfer(recipes, {"laboratory": str(last)}, tests, Trainings(run, print), seeds=(1, 2))
 
 
 def first_at(run: Path, loss: float) -> float | None:
