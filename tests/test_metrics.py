@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from bertwright.metrics import (
     answer_metrics,
+    answers_worth,
     chinese_exact,
     chinese_f1,
     chinese_units,
@@ -232,7 +233,7 @@ ENGLISH = st.lists(
 def test_answers_are_scored_as_by_squad(questions: list[tuple[list[str], str]]) -> None:
     truth, predicted = [answers for answers, _ in questions], [answer for _, answer in questions]
     theirs = np.mean([their_scores(*question) for question in questions], axis=0)
-    ours = answer_metrics(truth, predicted, characters=False)
+    ours = answer_metrics(answers_worth(truth, predicted, characters=False))
     assert (ours["exact"], ours["f1"]) == pytest.approx(tuple(theirs))
     for answers, answer in questions:
         for each in answers:
@@ -266,9 +267,9 @@ def test_squad_by_hand(truth: str, predicted: str, exact: float, f1: float) -> N
 def test_the_best_answer_counts_and_none_is_right_where_there_is_none() -> None:
     truth = [["Saint Bernadette", "Bernadette"], [], [], ["the", "cat"]]
     predicted = ["bernadette soubirous", "", "something", ""]
-    metrics = answer_metrics(truth, predicted, characters=False)
+    metrics = answer_metrics(answers_worth(truth, predicted, characters=False))
     assert metrics == pytest.approx({"exact": 1 / 4, "f1": (2 / 3 + 1) / 4})
-    metrics = answer_metrics([["猫狗", "白猫"], []], ["大白猫", ""], characters=True)
+    metrics = answer_metrics(answers_worth([["猫狗", "白猫"], []], ["大白猫", ""], characters=True))
     assert metrics == pytest.approx({"exact": 1 / 2, "f1": (4 / 5 + 1) / 2})
 
 

@@ -126,9 +126,9 @@ _CHINESE_PUNCTUATION = frozenset("-:_*^/\\~`+=，。：？！“”；’《》�
 _ONE_BY_ONE = re.compile(r"[\u4e00-\u9fa5]|[^\W\u4e00-\u9fa5]+(?:[.,][^\W\u4e00-\u9fa5]+)*|…+|[^\w\s]")
 
 
-def answer_metrics(truth: Sequence[Sequence[str]], predicted: Sequence[str], *, characters: bool) -> dict[str, float]:
-    """F1 and exact match, the means of `answers_worth`; its arguments."""
-    f1, exact = zip(*answers_worth(truth, predicted, characters=characters), strict=True)
+def answer_metrics(worth: Sequence[tuple[float, float]]) -> dict[str, float]:
+    """Means of what `answers_worth` tells."""
+    f1, exact = zip(*worth, strict=True)
     return {"f1": sum(f1) / len(f1), "exact": sum(exact) / len(exact)}
 
 

@@ -24,7 +24,7 @@ from bertwright.config import FinetuneRecipe, ModelConfig, ReadingSettings, Toke
 from bertwright.errors import UserError
 from bertwright.evaluate import evaluate
 from bertwright.finetune import finetune
-from bertwright.metrics import answer_metrics, chinese_f1
+from bertwright.metrics import answer_metrics, answers_worth, chinese_f1
 from bertwright.predict import Predictor
 from bertwright.recipe import parse
 from bertwright.run import read_json, read_log
@@ -892,7 +892,7 @@ def test_predictions_as_squads_scorer_reads_them(answering: tuple[Path, dict[str
     predictions, truth = json.loads(output.read_text(encoding="utf-8")), truth_of(source)
     assert list(predictions) == list(truth)
     assert ("" in predictions.values()) == missing
-    metrics = answer_metrics(list(truth.values()), list(predictions.values()), characters=True)
+    metrics = answer_metrics(answers_worth(list(truth.values()), list(predictions.values()), characters=True))
     f1 = [max(chinese_f1(each, predictions[key]) for each in texts or [""]) for key, texts in truth.items()]
     assert metrics["f1"] == pytest.approx(np.mean(f1))
     assert metrics == pytest.approx({name: result["test"]["metrics"][name] for name in ("f1", "exact")})

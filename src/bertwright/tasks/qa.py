@@ -296,32 +296,29 @@ class QuestionAnswering(Task):
 
     def each_f1(self, examples: Sequence[Example], given: Sequence[str]) -> list[float]:
         """F1 of each question by itself, of the text that is given as its answer."""
-        truth = [[text for text, _ in example.label] for example in examples]
-        return [f1 for f1, _ in answers_worth(truth, given, characters=in_chinese(examples))]
+        return [f1 for f1, _ in worth(examples, given)]
 
     def scores(self, examples: Sequence[Example], answers: list[Any]) -> dict[str, Any]:
         """F1 and exact match; where there are questions without an answer, those of both kinds by themselves."""
-        truth = [[text for text, _ in example.label] for example in examples]
         given = [self.text_of(*pair) for pair in zip(examples, answers, strict=True)]
-        characters = in_chinese(examples)
-        metrics = answer_metrics(truth, given, characters=characters)
+        each = worth(examples, given)
+        metrics = answer_metrics(each)
         for name, kind in (("with_answer", True), ("without_answer", False)):
-            chosen = [number for number, texts in enumerate(truth) if bool(texts) == kind]
-            if self.learnt["missing"] and chosen:
-                part = answer_metrics([truth[n] for n in chosen], [given[n] for n in chosen], characters=characters)
-                metrics |= {f"{name}_{metric}": value for metric, value in part.items()}
+            part = [of for of, example in zip(each, examples, strict=True) if bool(example.label) == kind]
+            if self.learnt["missing"] and part:
+                metrics |= {f"{name}_{metric}": value for metric, value in answer_metrics(part).items()}
         sure = [answer.scores[0] for answer in answers]
-        wrong = sorted(np.flatnonzero(np.array(self.each_f1(examples, given)) == 0).tolist(), key=lambda n: -sure[n])
+        wrong = sorted((number for number, (f1, _) in enumerate(each) if f1 == 0), key=lambda n: -sure[n])
         return {
             "file": examples[0].file,
             "examples": len(examples),
-            "unit": "characters" if characters else "words",
+            "unit": "characters" if in_chinese(examples) else "words",
             "metrics": metrics,
             "most_wrong": [
                 {
                     "id": examples[n].id,
                     "text": examples[n].texts[0],
-                    "label": " / ".join(dict.fromkeys(truth[n])) or "no answer",
+                    "label": " / ".join(dict.fromkeys(text for text, _ in examples[n].label)) or "no answer",
                     "predicted": given[n] or "no answer",
                     "probability": None,
                 }
@@ -357,6 +354,12 @@ def _mean(answers: Sequence[Answer], weights: Sequence[float]) -> Answer:
     ranked = sorted(shares.items(), key=lambda each: (-each[1], each[0]))[:CANDIDATES]
     logarithms = [float(np.log(max(share, 1e-12))) for _, share in ranked]
     return Answer([span for span, _ in ranked], logarithms, float(np.log(missing)) if missing > 0 else -np.inf)
+
+
+def worth(examples: Sequence[Example], given: Sequence[str]) -> list[tuple[float, float]]:
+    """F1 and exact match of the text that is given as the answer to each question."""
+    truth = [[text for text, _ in example.label] for example in examples]
+    return answers_worth(truth, given, characters=in_chinese(examples))
 
 
 def in_chinese(examples: Sequence[Example]) -> bool:
