@@ -129,9 +129,10 @@ def main() -> None:
         "first_at": [first_at(run, level - below) for below in BELOW],
     }
     keep_result({"kind": "laboratory", **found}, run)
+    runs = sorted(path.parents[1] for path in folder.glob("*/results/laboratory.json"))
     for language in ("en", "zh"):
-        print(write_report([run], folder / f"{name}.{language}.html", language=language))
-    print(table(sorted(path.parents[1] for path in folder.glob("*/results/laboratory.json"))))
+        print(write_report(runs, folder / f"laboratory.{language}.html", language=language))
+    print(table(runs))
 
 
 def keep_apart(what: Sequence[str], tokenizer: Tokenizer) -> None:

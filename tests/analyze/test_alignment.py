@@ -1,5 +1,6 @@
 """Alignment: ranks by hand, a planted offset that is the language, words found in their sentences, bad files told."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -22,6 +23,11 @@ from bertwright.analyze.parallel import Words, read_dictionary, read_parallel, w
 from bertwright.analyze.vectors import Reader
 from bertwright.errors import UserError
 from bertwright.report import write_report
+from bertwright.report.alignment import alignment_sections
+from bertwright.report.blocks import Figure, Table
+from bertwright.report.phrases import speaker
+from bertwright.report.sources import read_sources
+from bertwright.run import keep_result
 from helpers import ENDS, SUBJECTS, WORDS, call
 
 
@@ -162,7 +168,29 @@ def test_over_time(trained: Path, parallel: tuple[Path, Path], tmp_path: Path) -
     last = result["over_time"][-1]
     assert last["words"] is None
     assert last["sentences"]["reciprocal_rank"] == max(result["sentences"]["plain"]["reciprocal_rank"])
-    assert "In the course of pre-training" in write_report([run], tmp_path / "page.html").read_text(encoding="utf-8")
+    page = write_report([run], tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "In the course of pre-training" in page
+    assert "several runs" not in page
+    less = copy.deepcopy(result)
+    less["sentences"]["plain"]["first"] = [0.111, 0.222]
+    less["over_time"][0]["sentences"]["first"] = 0.123
+    (tmp_path / "fifth").mkdir()
+    keep_result(less, tmp_path / "fifth")
+    for language, told in (("en", "several runs"), ("zh", "几次训练")):
+        page = write_report([run, tmp_path / "fifth"], tmp_path / "page.html", language=language)
+        assert told in page.read_text(encoding="utf-8")
+    compared = alignment_sections(read_sources([run, tmp_path / "fifth"]), speaker("en"))[0]
+    curves, losses, table = compared.blocks
+    assert isinstance(curves, Figure)
+    assert isinstance(losses, Figure)
+    assert isinstance(table, Table)
+    assert [(each["name"], each["y"][0]) for each in curves.chart["data"]] == [
+        ("run", pytest.approx(result["over_time"][0]["sentences"]["first"], rel=1e-5)),
+        ("fifth", 0.123),
+    ]
+    assert losses.chart["data"][0]["y"][-1] == pytest.approx(last["loss"], rel=1e-5)
+    assert [row[0] for row in table.rows] == ["run", "fifth"]
+    assert (table.rows[1][3], table.rows[1][5]) == ("0.222", "1")
     with pytest.raises(UserError, match="the run has kept no checkpoints"):
         alignment(trained / "pretrained" / "best", parallel, over_time=True)
 

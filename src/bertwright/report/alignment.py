@@ -8,10 +8,74 @@ from bertwright.report.numbers import number
 from bertwright.report.phrases import Say
 from bertwright.report.sources import Source, sections_of
 
+COLOURS = ("--blue", "--orange", "--green", "--purple", "--ink", "--grey")
+
 
 def alignment_sections(sources: list[Source], say: Say) -> list[Section]:
-    """One section for every such result."""
-    return sections_of(sources, "alignment", say("Translations side by side"), lambda each: _blocks(each, say))
+    """One section for every such result; before those of several runs over time, one that compares them."""
+    found = {source.name: source.results["alignment"] for source in sources if "alignment" in source.results}
+    courses = {name: result for name, result in found.items() if result["over_time"]}
+    title = say("Translations side by side")
+    compared = []
+    if len(courses) > 1:
+        heading = say("{title}: several runs", title=title)
+        compared.append(Section("alignment-compared", heading, _compared(courses, say)))
+    return compared + sections_of(sources, "alignment", title, lambda each: _blocks(each, say))
+
+
+def _compared(results: dict[str, dict[str, Any]], say: Say) -> list[Block]:
+    """What became of translations in several runs: words, or sentences where a run has no words."""
+    names = _names(say)
+    kinds = {name: "words" if result["words"] is not None else "sentences" for name, result in results.items()}
+    over_time = {name: result["over_time"] for name, result in results.items()}
+    losses = {name: [each["loss"] for each in course] for name, course in over_time.items()}
+    first = {name: [each[kinds[name]]["first"] for each in course] for name, course in over_time.items()}
+    steps = {name: [each["step"] for each in course] for name, course in over_time.items()}
+    told = say("precision at 1, best layer")
+    figures = [
+        Figure(run_curves(steps, values, names["step"], title), summary=title, height=340)
+        for title, values in ((told, first), (names["loss"], losses))
+        if any(value is not None for course in values.values() for value in course)
+    ]
+    rows = []
+    for name, result in results.items():
+        ranked, untrained = result[kinds[name]], result["untrained"][kinds[name]]["plain"]
+        layer = max(range(len(ranked["plain"]["first"])), key=ranked["plain"]["first"].__getitem__)
+        rows.append(
+            [
+                name,
+                f"{number(ranked['count'])} {names[kinds[name]]}",
+                number(losses[name][-1]),
+                *(f"{ranked[how]['first'][layer]:.3f}" for how in ("plain", "centred")),
+                str(layer),
+                f"{max(untrained['first']):.3f}",
+                f"{ranked['chance']['first']:.4f}",
+            ]
+        )
+    columns = [say("run"), "", names["loss"], told, names["centred"], names["layer"], names["untrained"]]
+    return [*figures, Table([*columns, names["chance"]], rows, [False, False, *[True] * 6])]
+
+
+def run_curves(steps: dict[str, list[int]], values: dict[str, list[float | None]], x: str, y: str) -> Chart:
+    """A line for each run over its own steps.
+
+    Args:
+        steps: run -> [S].
+        values: run -> [S]; None where there is nothing.
+        x: what the steps are called.
+        y: what the values are called.
+    """
+    data = [
+        line(steps[name], rounded(each), name, COLOURS[index % len(COLOURS)], mode="lines+markers")
+        for index, (name, each) in enumerate(values.items())
+    ]
+    layout = {
+        **BASE,
+        "margin": {**BASE["margin"], "t": 30 + 22 * ((1 + len(values)) // 2)},  # two long names fit into a row
+        "xaxis": axis(x),
+        "yaxis": axis(y, rangemode="tozero", hoverformat=".3f"),
+    }
+    return {"data": data, "layout": layout}
 
 
 def _blocks(result: dict[str, Any], say: Say) -> list[Block]:

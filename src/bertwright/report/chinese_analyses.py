@@ -199,6 +199,9 @@ ANALYSES: dict[str, str] = {
         "偏移是一对译文之差与语言均值之差的平均余弦；旁边是不成对的句子的同一数值。"
     ),
     "random weights": "随机权重",
+    "{title}: several runs": "{title}：几次训练",
+    "precision at 1, best layer": "首位准确率，最好一层",
+    "run": "训练",
     "not shifted": "不移动",
     "from {one} to {other}": "从 {one} 到 {other}",
     "Layer {layer} and α = {alpha}, chosen on other sentences.": "第 {layer} 层，α = {alpha}，由另一些句子选出。",
