@@ -25,6 +25,8 @@ def test_only_numbers_are_finite(value: object, expected: float | None) -> None:
 
 
 def test_numbers_as_people_read_them() -> None:
+    assert numbers.mean_and_deviation([0.6, 0.62, 0.64]) == "62.0 ± 2.0"
+    assert numbers.mean_and_deviation([0.61234]) == "61.2"
     assert numbers.number(1234567) == "1,234,567"
     assert numbers.number(8.7449, 2) == "8.74"
     assert numbers.number(-0.0123) == "−0.012"

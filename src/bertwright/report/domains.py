@@ -6,7 +6,7 @@ from typing import Any
 from bertwright.report.blocks import Block, Figure, Heading, Paragraph, Section, Table
 from bertwright.report.charts import BASE, Chart, axis, line, rounded
 from bertwright.report.comparison import metric_name
-from bertwright.report.numbers import number, points
+from bertwright.report.numbers import mean_and_deviation, number, points
 from bertwright.report.phrases import Say
 from bertwright.report.sources import Source, sections_of
 
@@ -174,8 +174,5 @@ def _table(result: dict[str, Any], names: dict[str, str], say: Say) -> Table:
 def _cell(found: dict[str, Any] | None, other: str) -> str:
     if found is None:
         return "–"
-    scores = [100 * score for score in found["scores"]]
-    spread = f" ± {statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
     _, low, high = found["against"][other]
-    judged = f"\n({points(low)} … {points(high)})"
-    return f"{statistics.mean(scores):.1f}{spread}{judged}"
+    return f"{mean_and_deviation(found['scores'])}\n({points(low)} … {points(high)})"

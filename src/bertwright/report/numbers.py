@@ -1,6 +1,8 @@
 """Numbers as people read them, and the interval of a score."""
 
 import math
+import statistics
+from collections.abc import Sequence
 from typing import Any
 
 NORMAL_95 = 1.959964
@@ -30,6 +32,12 @@ def percent(share: float | None, digits: int = 1) -> str:
 def points(difference: float) -> str:
     """A difference of two shares in percentage points, with its sign: 0.092 -> +9.2."""
     return f"{100 * difference:+.1f}".replace("-", "−")
+
+
+def mean_and_deviation(scores: Sequence[float]) -> str:
+    """Of shares, x 100: "61.2 ± 1.9", of a single one "61.2"."""
+    spread = f" ± {100 * statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
+    return f"{100 * statistics.mean(scores):.1f}{spread}"
 
 
 def number(value: float | None, digits: int = 3) -> str:

@@ -1,11 +1,10 @@
 """The section of slides 77 and 78: fine-tuned in one language, tested in others."""
 
-import statistics
 from typing import Any
 
 from bertwright.report.blocks import Block, Paragraph, Section, Table
 from bertwright.report.comparison import metric_name
-from bertwright.report.numbers import number, points
+from bertwright.report.numbers import mean_and_deviation, number, points
 from bertwright.report.phrases import Say
 from bertwright.report.sources import Source, sections_of
 
@@ -50,7 +49,7 @@ def _table(result: dict[str, Any], say: Say) -> Table:
     for row in result["rows"]:
         encoder = say("none") if row["encoder"] == "none" else row["encoder"]
         trained = f"{row['train']} ({number(row['examples'])})"
-        rows.append([encoder, trained, *(_cell(row["scores"][test][metric]) for test, metric in places)])
+        rows.append([encoder, trained, *(mean_and_deviation(row["scores"][test][metric]) for test, metric in places)])
     guesses = [result["chance"][test] if metric == result["judged_by"] else None for test, metric in places]
     if any(guess is not None for guess in guesses):
         rows.append([say("chance"), "", *("–" if guess is None else number(100 * guess, 1) for guess in guesses)])
@@ -84,11 +83,6 @@ def _differences(result: dict[str, Any], say: Say) -> Table:
 def _interval(found: list[float]) -> str:
     mean, low, high = map(points, found)
     return f"{mean} ({low} … {high})"
-
-
-def _cell(scores: list[float]) -> str:
-    spread = f" ± {100 * statistics.stdev(scores):.1f}" if len(scores) > 1 else ""
-    return f"{100 * statistics.mean(scores):.1f}{spread}"
 
 
 def _published(say: Say) -> Table:
