@@ -77,7 +77,7 @@ KEPT = 0.1
 BELOW = (0.5, 1.0)
 """Nats below the plateau, where alignments are compared."""
 
-PARTS, NEAR = 100, 0.1
+PARTS, NEAR = 400, 0.1
 """The course of the loss: means over so many parts of the run; so many nats from a level are near it."""
 
 
@@ -124,7 +124,7 @@ def main() -> None:
         "by_length": by_length(parallel[0]),
         "plateau": level,
         **course(losses, level),
-        "training_loss": float(losses[-len(losses) // PARTS :].mean()),
+        "training_loss": float(losses[-len(losses) // 100 :].mean()),
         "epochs": sum(record["tokens"] for record in steps) / (2 * len(text.read_text(encoding="utf-8").split())),
         "first_at": [first_at(run, level - below) for below in BELOW],
     }
@@ -279,7 +279,7 @@ def course(losses: np.ndarray, level: float) -> dict[str, float]:
 
     Returns:
         "stays", the share of the run within .1 of the level, and "falls", the largest fall within a tenth of the run
-        after it first came there; 0 if it never did. Of means over a hundredth of the run each.
+        after it first came there; 0 if it never did. Of means over one of PARTS each.
     """
     means = np.array([part.mean() for part in np.array_split(losses, PARTS)])
     near = np.abs(means - level) < NEAR
@@ -302,8 +302,8 @@ def table(runs: Sequence[Path]) -> str:
         "shifted: layer, alpha",
         "converted",
         "counterpart (chance)",
-        "random vector at its best",
-        "a to b, b to b, both to b (random weights, a to b)",
+        "random vector: there, at its best",
+        "accuracy (area under the ROC curve): a to b, b to b, both to b; random weights, a to b",
     )
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for run in runs:
@@ -312,13 +312,13 @@ def table(runs: Sequence[Path]) -> str:
         layer = int(np.argmax(words["plain"]["first"]))
         ranks = [f"{words[kind]['reciprocal_rank'][layer]:.3f}, {words[kind]['first'][layer]:.3f}" for kind in KINDS]
         moved, best = results["shift"], results["shift"]["best"]
-        place = moved["alphas"].index(best["alpha"])
+        place, random = moved["alphas"].index(best["alpha"]), moved["random"]["translated"]
         converted, right, chance = (
             moved["shift"][name][best["layer"]][place] for name in ("converted", "translated", "translated_chance")
         )
+        scores = {(row["encoder"], row["train"]): row["scores"]["b"] for row in results["transfer"]["rows"]}
         told = {
-            (row["encoder"], row["train"]): f"{np.mean(row['scores']['b']['accuracy']):.3f}"
-            for row in results["transfer"]["rows"]
+            of: f"{np.mean(found['accuracy']):.3f} ({np.mean(found['roc_auc']):.3f})" for of, found in scores.items()
         }
         cells = (
             run.name,
@@ -332,8 +332,8 @@ def table(runs: Sequence[Path]) -> str:
             f"{best['layer']}, {best['alpha']:g}",
             f"{converted:.3f}",
             f"{right:.3f} ({chance:.3f})",
-            f"{max(map(max, moved['random']['translated'])):.3f}",
-            ", ".join(told["laboratory", train] for train in ("a", "b", "a and b")) + f" ({told['none', 'a']})",
+            f"{random[best['layer']][place]:.3f}, {max(map(max, random)):.3f}",
+            ", ".join(told["laboratory", train] for train in ("a", "b", "a and b")) + f"; {told['none', 'a']}",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
