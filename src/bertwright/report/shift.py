@@ -105,7 +105,7 @@ def layer_curves(result: dict[str, Any], name: str, names: dict[str, str]) -> Ch
     Args:
         result: of the analysis.
         name: of the share.
-        names: what "layer", "random" and the shares are called.
+        names: what "layer" and "random" are called.
     """
     data = []
     for kind, dash in (("shift", "solid"), ("random", "dot")):
@@ -113,11 +113,11 @@ def layer_curves(result: dict[str, Any], name: str, names: dict[str, str]) -> Ch
             values = [row[index] for row in result[kind][name]]
             told = f"α = {alpha:g}" + (f", {names['random']}" if kind == "random" else "")
             colour = COLOURS[index % len(COLOURS)]
-            data.append(line(list(range(len(values))), rounded(values), told, colour, dash=dash, mode="lines+markers"))
+            more = {"dash": dash, "mode": "lines+markers", "legendgroup": f"{alpha:g}", "showlegend": dash == "solid"}
+            data.append(line(list(range(len(values))), rounded(values), told, colour, **more))
     layout = {
         **BASE,
-        "margin": {**BASE["margin"], "t": 80},
         "xaxis": axis(names["layer"], dtick=1),
-        "yaxis": axis(names[name], tickformat=".0%", hoverformat=".1%", rangemode="tozero"),
+        "yaxis": axis("", tickformat=".0%", hoverformat=".1%", rangemode="tozero"),
     }
     return {"data": data, "layout": layout}
