@@ -59,6 +59,8 @@ from bertwright.tokenizer import Tokenizer
 BIBLE = "http://deb.debian.org/debian/pool/main/s/sword-text-web/sword-text-web_426.0-1_all.deb"
 PIECE, HELD_BACK = 50, 31
 """Of pieces of so many verses, one in so many is held back: about 1,000 verses."""
+PIECES = "pieces.txt"
+"""What the numbers of tokens stand for."""
 TESTAMENTS = ("ot", "nt")
 LABELLED = {"text": 500, "held": 200}
 """Verses of a testament, at most, to learn from and to be asked of."""
@@ -133,6 +135,7 @@ def main() -> None:
     for language in ("en", "zh"):
         print(write_report(runs, folder / f"laboratory.{language}.html", language=language))
     print(table(runs))
+    print(in_words(run))
 
 
 def keep_apart(what: Sequence[str], tokenizer: Tokenizer) -> None:
@@ -162,8 +165,8 @@ def keep_apart(what: Sequence[str], tokenizer: Tokenizer) -> None:
 
 
 def languages(folder: Path) -> None:
-    """Both languages as symbols, a verse a line; the held-back verses by themselves; the dictionary."""
-    if (folder / "dictionary.tsv").exists():
+    """Both languages as symbols, a verse a line; the held-back verses by themselves; dictionary and word pieces."""
+    if (folder / PIECES).exists():
         return
     testaments, text = zip(*verses(), strict=True)
     tokenizer = Tokenizer.train(text, TokenizerSettings(vocabulary_size=WORDS))
@@ -181,8 +184,9 @@ def languages(folder: Path) -> None:
             parts = [[line for of, line in lines if of == testament][: LABELLED[side]] for testament in TESTAMENTS]
             rows = [f"{line}\t{of}\n" for of, part in zip(TESTAMENTS, parts, strict=True) for line in part]
             write_text(folder / f"testament-{side}-{letter}.tsv", "".join(rows))
-    pairs = [f"a{number}\tb{number}" for number in range(tokenizer.vocabulary_size)]
-    write_text(folder / "dictionary.tsv", "\n".join(pairs) + "\n")
+    numbers = np.arange(tokenizer.vocabulary_size)
+    write_text(folder / "dictionary.tsv", "".join(f"a{number}\tb{number}\n" for number in numbers))
+    write_text(folder / PIECES, "".join(f"{piece}\n" for piece in tokenizer.tokens(numbers)))
 
 
 def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
@@ -337,6 +341,20 @@ def table(runs: Sequence[Path]) -> str:
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def in_words(run: Path) -> str:
+    """The sentences that were shifted, in words; those of the second language in capitals."""
+    pieces = (run.parent / PIECES).read_text(encoding="utf-8").splitlines()
+
+    def read(symbol: re.Match[str]) -> str:
+        piece = pieces[int(symbol[2])]
+        return piece.upper() if symbol[1] == "b" else piece
+
+    found = read_json(run / "results" / "shift.json")
+    shown = [(f"{output['alpha']:g}", output["text"]) for each in found["examples"] for output in each["outputs"]]
+    words = [(alpha, re.sub(r"\b([ab])(\d+)\b", read, text).replace(" ##", "")) for alpha, text in shown]
+    return "\n".join(f"{alpha:>4}  {text}" for alpha, text in words)
 
 
 def verses() -> list[tuple[str, str]]:
