@@ -54,7 +54,7 @@ ALPHAS = (0.5, 1.0, 2.0, 3.0)
 SHOWN = ("There is a cat.", "The girl that can help me is all the way across town. There is no one who can help me.")
 """Of slides 81 and 82."""
 
-QUESTIONS = {"qa-new-wiki": 1500, "qa-drcd": 1000}
+QUESTIONS = {"qa-new-wiki": 1200, "qa-drcd": 800}
 """In one epoch of small batches: so few steps decide more than so few questions. All are read whole, or the language of
 long passages would be at a disadvantage."""
 ASKED_OF = ("train.epochs=1", "train.batch_size=8", "train.length=512", "data.development_share=0.02")
