@@ -59,7 +59,7 @@ from bertwright.tokenizer import Tokenizer
 BIBLE = "http://deb.debian.org/debian/pool/main/s/sword-text-web/sword-text-web_426.0-1_all.deb"
 PIECE, HELD_BACK = 50, 31
 """Of pieces of so many verses, one in so many is held back: about 1,000 verses."""
-PIECES = "pieces.txt"
+WORD_PIECES = "pieces.txt"
 """What the numbers of tokens stand for."""
 TESTAMENTS = ("ot", "nt")
 LABELLED = {"text": 500, "held": 200}
@@ -166,7 +166,7 @@ def keep_apart(what: Sequence[str], tokenizer: Tokenizer) -> None:
 
 def languages(folder: Path) -> None:
     """Both languages as symbols, a verse a line; the held-back verses by themselves; dictionary and word pieces."""
-    if (folder / PIECES).exists():
+    if (folder / WORD_PIECES).exists():
         return
     testaments, text = zip(*verses(), strict=True)
     tokenizer = Tokenizer.train(text, TokenizerSettings(vocabulary_size=WORDS))
@@ -186,7 +186,7 @@ def languages(folder: Path) -> None:
             write_text(folder / f"testament-{side}-{letter}.tsv", "".join(rows))
     numbers = np.arange(tokenizer.vocabulary_size)
     write_text(folder / "dictionary.tsv", "".join(f"a{number}\tb{number}\n" for number in numbers))
-    write_text(folder / PIECES, "".join(f"{piece}\n" for piece in tokenizer.tokens(numbers)))
+    write_text(folder / WORD_PIECES, "".join(f"{piece}\n" for piece in tokenizer.tokens(numbers)))
 
 
 def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
@@ -345,7 +345,7 @@ def table(runs: Sequence[Path]) -> str:
 
 def in_words(run: Path) -> str:
     """The sentences that were shifted, in words; those of the second language in capitals."""
-    pieces = (run.parent / PIECES).read_text(encoding="utf-8").splitlines()
+    pieces = (run.parent / WORD_PIECES).read_text(encoding="utf-8").splitlines()
 
     def read(symbol: re.Match[str]) -> str:
         piece = pieces[int(symbol[2])]
