@@ -142,11 +142,25 @@ def test_a_vector_goes_through_the_layers_above(head: HeadReader) -> None:
     assert below.tolist() != before.tolist()
 
 
+def test_each_sentence_can_have_a_vector_of_its_own(head: HeadReader) -> None:
+    encode = head.reader.checkpoint.tokenizer.encode_batch
+    sequences = encode(["房间很好", "早餐一般，前台很差。", "手机很好。"] * 7)  # more than are read at once
+    width = head.model.encoder.token_embedding.weight.shape[1]
+    vectors = 3 * torch.randn(len(sequences), width, generator=torch.Generator().manual_seed(1))
+    together = head.read_off(sequences, vectors, 1)
+    for ids, vector, said in zip(sequences, vectors, together, strict=True):
+        np.testing.assert_array_equal(head.read_off([ids], vector, 1)[0], said)
+    assert len({tuple(said.tolist()) for said in together}) > 3
+
+
 def test_random_vectors_are_as_long() -> None:
     vectors = torch.arange(1.0, 13.0).view(3, 4)
-    found = random_like(vectors)
-    torch.testing.assert_close(found.norm(dim=1), vectors.norm(dim=1))
-    assert abs(torch.cosine_similarity(found, vectors).mean()) < 0.9
+    found = random_like(vectors, 200)
+    assert found.shape == (3, 200, 4)
+    torch.testing.assert_close(found.norm(dim=2), vectors.norm(dim=1)[:, None].expand(3, 200))
+    along = torch.cosine_similarity(found, vectors[:, None], dim=2)
+    assert abs(along.mean()) < 0.1, "in no direction above others"
+    assert along.std() > 0.3, "each in another one"
 
 
 def test_a_planted_vector_converts_and_the_better_half_does_not_choose(head: HeadReader) -> None:

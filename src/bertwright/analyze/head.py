@@ -49,20 +49,23 @@ class HeadReader:
 
         Args:
             sequences: of each sentence its ids.
-            vector: [D], added at a layer to the tokens of the sentences; [CLS] and [SEP] are of no language.
+            vector: [D], or [S, D] with one for each sentence: added at a layer to the tokens of the sentences; [CLS]
+                and [SEP] are of no language.
             layer: which one; 0 are the embeddings.
         """
         special = self.reader.special
         found: list[np.ndarray] = []
+        vectors = None if vector is None else vector.expand(len(sequences), -1)
         for begin in range(0, len(sequences), TOGETHER):
             part = sequences[begin : begin + TOGETHER]
             rows, in_order = one_a_row(part, special, max(map(len, part)) + special.framing(1))
             with torch.inference_mode():
                 state = torch.empty(0)
                 for number, state in enumerate(self.model.encoder.states(*rows.batch().inputs)):
-                    if vector is not None and number == layer:
-                        for row, ids in zip(in_order.tolist(), part, strict=True):
-                            state[row, 1 : 1 + len(ids)] += vector  # in place: the next layer goes on from here
+                    if vectors is not None and number == layer:
+                        own = vectors[begin : begin + len(part)]
+                        for row, ids, added in zip(in_order.tolist(), part, own, strict=True):
+                            state[row, 1 : 1 + len(ids)] += added  # in place: the next layer goes on from here
                 # A sentence at a time: the logits of all would be gigabytes where the vocabulary is large.
                 found += [
                     self.model.token_logits(state[row, 1 : 1 + len(ids)]).argmax(dim=-1).numpy()

@@ -74,15 +74,14 @@ def shift(
         {"kind", "model", "languages", "alphas", "sentences", "entries", "reconstruction", "unshifted", "shift",
         "random", "reverse", "best", "examples"}. "entries": usable ones of the dictionary, from the first language to
         the second and back (None without one). "reconstruction": for each language the share of tokens given back
-        ("same") and of those that stay in their language ("stays"). "shift", and the controls "random" (at each layer
-        another vector of the same length) and "reverse" (the second language moved to the first): by layer and alpha
-        [1 + layers, alphas] the shares of tokens of the sentences' language that are now of the other one
-        ("converted"), of tokens in the dictionary that are right translations ("translated", None without one), of a
-        sentence's most frequent token ("repeated"), and "bleu_1" against the reference; "unshifted" has one of each.
+        ("same") and of those that stay in their language ("stays"). "shift", and the controls "random" (for each
+        sentence and layer another vector of the same length) and "reverse" (the second language moved to the first): by
+        layer and alpha [1 + layers, alphas] the shares of tokens of the sentences' language that are now of the other
+        one ("converted"), of tokens in the dictionary that are right translations ("translated", None without one), of
+        a sentence's most frequent token ("repeated"), and "bleu_1" against the reference; "unshifted" has one of each.
         "translated_chance" and "bleu_1_chance": the same if the answers stood at any other places, and against the
-        reference of another sentence of like length.
-        "best": layer and alpha with the most right translations (without a dictionary, the best BLEU-1) in the half of
-        the sentences that the shares are not of.
+        reference of another sentence of like length. "best": layer and alpha with the most right translations (without
+        a dictionary, the best BLEU-1) in the half of the sentences that the shares are not of.
 
     Raises:
         UserError: the model has no masked-token head, the dictionary has no usable entry; see `read_parallel` and
@@ -117,7 +116,7 @@ def shift(
         ],
         "unshifted": {name: values and values[0][0] for name, values in unshifted.items()},
         "shift": shifted,
-        "random": measured(laboratory, one, other, random_like(difference), alphas, target=1)[0],
+        "random": measured(laboratory, one, other, random_like(difference, tested), alphas, target=1)[0],
         "reverse": measured(laboratory, other, one, -difference, alphas, target=0)[0],
     }
     layer, index = (int(each) for each in np.unravel_index(goal.argmax(), goal.shape))
@@ -134,10 +133,13 @@ def mean_vectors(reader: Reader, sequences: Sequence[np.ndarray]) -> np.ndarray:
     return np.average(of_each, axis=1, weights=sizes).astype(np.float32)
 
 
-def random_like(vectors: Tensor) -> Tensor:
-    """Random vectors of the same lengths: [1 + layers, D]."""
-    noise = torch.randn(vectors.shape, generator=torch.Generator().manual_seed(SEED))
-    return noise * (vectors.norm(dim=1) / noise.norm(dim=1))[:, None]
+def random_like(vectors: Tensor, count: int) -> Tensor:
+    """So many random vectors of the length of each one, [K, D]: [K, count, D].
+
+    One for each sentence: a single one may have a part along the language, by chance, where the model is narrow.
+    """
+    noise = torch.randn(len(vectors), count, vectors.shape[1], generator=torch.Generator().manual_seed(SEED))
+    return noise * (vectors.norm(dim=1)[:, None] / noise.norm(dim=2))[:, :, None]
 
 
 # ---------------------------------------------------------------------------------------------- tokens
@@ -190,7 +192,15 @@ def measured(
     *,
     target: int,
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """What shifting by a vector for each layer, [1 + layers, D], does, by layer and alpha.
+    """What shifting by a vector for each layer, or each layer and sentence, does, by layer and alpha.
+
+    Args:
+        laboratory: what is known of the tokens.
+        sequences: S sentences, in ids.
+        references: their translations.
+        vectors: [1 + layers, D] or [1 + layers, S, D].
+        alphas: what they are multiplied by.
+        target: number of the language that is wanted.
 
     Returns:
         The shares of the second half of the sentences, and of the first half what is to be high, [1 + layers, alphas].

@@ -209,7 +209,7 @@ ANALYSES: dict[str, str] = {
     "In brackets what chance gives: the answers at any other places; another sentence's reference.": (
         "括号里是瞎猜：同样的回答放在任意别的位置；用另一句的译文作参考。"
     ),
-    "random vector, the most at any layer and α": "随机向量，各层各 α 中最高",
+    "random vectors, the most at any layer and α": "随机向量，各层各 α 中最高",
     "held-out loss in nats": "留出损失（nat）",
     "the same of no pairs": "不成对时的同一数值",
     "Where the language is": "语言在哪里",
@@ -238,7 +238,7 @@ ANALYSES: dict[str, str] = {
     "said": "它说的",
     # Shift
     "The vector that is language": "语言是一个向量",
-    "random vector": "随机向量",
+    "random vectors": "随机向量",
     "tokens now of the other language": "变成另一种语言的词元",
     "tokens that are right translations": "翻译正确的词元",
     "share of the most frequent token": "最常见词元的占比",
@@ -248,9 +248,9 @@ ANALYSES: dict[str, str] = {
         "{stays} 和 {stays_too} 的回答留在原语言。"
     ),
     "Then the difference of the mean vectors of {other} and {one}, times α, is added to every token of {count} "
-    "sentences of {one} at one layer. Dotted: a random vector of the same length.": (
+    "sentences of {one} at one layer. Dotted: random vectors of the same length, one for each.": (
         "然后在某一层，给 {one} 的 {count} 个句子的每个词元加上 {other} 与 {one} 的均值向量之差乘以 α。"
-        "点线：同样长度的随机向量。"
+        "点线：同样长度的随机向量，每句一个。"
     ),
     "Sentences, shifted at layer {layer}": "在第 {layer} 层移动的句子",
     # Sizes

@@ -21,7 +21,7 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
     kept = result["reconstruction"]
     names = {
         "layer": say("layer"),
-        "random": say("random vector"),
+        "random": say("random vectors"),
         "converted": say("tokens now of the other language"),
         "translated": say("tokens that are right translations"),
         "repeated": say("share of the most frequent token"),
@@ -44,7 +44,7 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
         Paragraph(
             say(
                 "Then the difference of the mean vectors of {other} and {one}, times α, is added to every token of "
-                "{count} sentences of {one} at one layer. Dotted: a random vector of the same length.",
+                "{count} sentences of {one} at one layer. Dotted: random vectors of the same length, one for each.",
                 one=one,
                 other=other,
                 count=str(result["sentences"]),
@@ -87,7 +87,7 @@ def _table(result: dict[str, Any], names: dict[str, str], say: Say) -> Table:
         rows.append([title, *(percent(values[name]) + chances.get(name, "") for name in columns)])
         if kind == "random":
             most = [percent(max(map(max, result[kind][name]))) for name in columns]
-            rows.append([say("random vector, the most at any layer and α"), *most])
+            rows.append([say("random vectors, the most at any layer and α"), *most])
     note = say(
         "Layer {layer} and α = {alpha}, chosen on other sentences.",
         layer=str(best["layer"]),
@@ -100,7 +100,7 @@ def _table(result: dict[str, Any], names: dict[str, str], say: Say) -> Table:
 
 
 def layer_curves(result: dict[str, Any], name: str, names: dict[str, str]) -> Chart:
-    """A share by the layer that is shifted: a line for each alpha, dotted for the random vector.
+    """A share by the layer that is shifted: a line for each alpha, dotted for the random vectors.
 
     Args:
         result: of the analysis.
