@@ -165,7 +165,7 @@ def test_a_training_example_is_no_test(recipe: Path, tests: dict[str, str], trai
 
 
 def test_questions_on_passages_of_training_are_no_tests(tmp_path: Path) -> None:
-    """Nor their translations, which have their ids."""
+    """Nor their translations, which have their ids, nor others on the translated passages."""
     task = QuestionAnswering(ReadingSettings())
 
     def question(identity: str, passage: str, text: str = "Where?") -> Example:
@@ -185,14 +185,18 @@ def test_questions_on_passages_of_training_are_no_tests(tmp_path: Path) -> None:
     trained_on = {"train": [question("q1", "a house"), question("q2", "the sea")]}
     tests = {
         "english": written_questions("en.json", ("n1", "a house", "What?"), ("n2", "another house", "Where?")),
-        "german": written_questions("de.json", ("q2", "das Meer", "Wo?"), ("n3", "ein Haus", "Wo?")),
+        "german": written_questions(
+            "de.json",
+            *(("q2", "das Meer", "Wo?"), ("n1", "ein Haus", "Was?"), ("n3", "ein Haus", "Wo?")),
+            *(("n4", "ein Hund", "Wo?"), ("n5", "das Meer", "Was?")),
+        ),
     }
     found, dropped = MODULE._tests(task, [trained_on], tests, 10)
     assert {name: [each.id for each in examples] for name, examples in found.items()} == {
         "english": ["n2"],
-        "german": ["n3"],
+        "german": ["n4"],
     }
-    assert dropped == {"english": 1, "german": 1}
+    assert dropped == {"english": 1, "german": 4}
 
 
 def test_training_data_that_changed_under_their_name_are_others(
@@ -234,6 +238,8 @@ def test_chance_is_a_span_of_the_right_length() -> None:
     words = "one two three four five six seven eight nine ten"
     english = [replace(task.example("Which?", words), label=(("four", 14),)) for _ in range(200)]
     assert chance(task, english) == pytest.approx(0.1, abs=0.02)
+    half = [replace(each, label=()) if number % 2 else each for number, each in enumerate(english)]
+    assert chance(task, half) == pytest.approx(0.05, abs=0.02), "who guesses does not know what has no answer"
     characters = "春夏秋冬东南西北中外"
     chinese = [replace(task.example("哪?", characters), label=(("秋冬", 2),)) for _ in range(200)]
     assert chance(task, chinese) == pytest.approx((1 + 0.5 + 0.5) / 9, abs=0.03)

@@ -65,7 +65,7 @@ def against(task: Task, examples: Sequence[Example], one: Sequence[Worth], other
 def chance(task: Task, examples: Sequence[Example]) -> float | None:
     """What a test is worth to a model that cannot read: that always says its most frequent label.
 
-    Of a question: any part of the passage that is as long as the answer.
+    Of a question: any part of the passage that is as long as the answer, or, if it has none, as that of another one.
     """
     if not isinstance(task, QuestionAnswering):
         if metric_of(task) is None:
@@ -75,13 +75,16 @@ def chance(task: Task, examples: Sequence[Example]) -> float | None:
         )
         return max(counts.values()) / counts.total()
     generator, chinese = np.random.default_rng(SEED), in_chinese(examples)
+    first = [each.label[0][0] if each.label else None for each in examples]
+    sizes = [None if text is None else len(text if chinese else text.split()) for text in first]
+    known = [size for size in sizes if size is not None] or [1]
     values = []
     for _ in range(GUESSES):
         given = []
-        for example in examples:
-            passage, answers = example.texts[1], example.label or [("", 0)]
+        for example, own in zip(examples, sizes, strict=True):
+            passage = example.texts[1]
             units = list(passage) if chinese else passage.split()
-            size = len(answers[0][0] if chinese else answers[0][0].split())
+            size = int(generator.choice(known)) if own is None else own
             begin = int(generator.integers(0, max(1, len(units) - size + 1)))
             given.append(("" if chinese else " ").join(units[begin : begin + size]))
         values.append(float(np.mean(task.each_f1(examples, given))))

@@ -197,14 +197,18 @@ def _tests(
     known = {
         mark for sides in trained for examples in sides.values() for each in examples for mark in _marks(task, each)
     }
+    every = {name: read_all(task, expand(file)) for name, file in tests.items()}
+    # A translation of a question is known with it, and so is the passage that it is on, in that language, too.
+    marks = [_marks(task, each) for examples in every.values() for each in examples]
+    while more := set[tuple[str, str]]().union(*(own for own in marks if not known.isdisjoint(own))) - known:
+        known |= more
     found, dropped = {}, {}
     for name, file in tests.items():
-        every = read_all(task, expand(file))
-        examples = [example for example in every if known.isdisjoint(_marks(task, example))]
-        dropped[name] = len(every) - len(examples)
+        examples = [example for example in every[name] if known.isdisjoint(_marks(task, example))]
+        dropped[name] = len(every[name]) - len(examples)
         if not examples:
             raise UserError(
-                f"all {len(every):,} examples of {name} stand in training data, or their passages or ids do",
+                f"all {len(every[name]):,} examples of {name} stand in training data, or their passages or ids do",
                 file=file,
                 expected="examples that nothing was trained on: of a translated question the other language, too",
                 advice="train on another file, or leave this test out",
