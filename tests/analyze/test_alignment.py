@@ -12,6 +12,7 @@ from bertwright.analyze.alignment import (
     centred_halves,
     chosen,
     identified,
+    learnt_kinds,
     measured,
     offsets,
     ranked,
@@ -95,15 +96,23 @@ def test_a_planted_offset_hides_translations_and_tells_the_language() -> None:
 def test_words_are_averaged_over_their_sentences(trained: Path, parallel: tuple[Path, Path]) -> None:
     """Over every other one: no sentence gives a word while its translation gives the other."""
     reader = Reader.load(trained / "pretrained")
-    texts = read_parallel(reader, parallel, 60)
+    texts, too_long = read_parallel(reader, parallel, 60)
+    assert too_long == 0
     encoded = reader.checkpoint.tokenizer.encode_batch
-    many = [(subject, subject) for subject in SUBJECTS] + [(word, word) for words in WORDS.values() for word in words]
+    every = [*SUBJECTS, *(word for words in WORDS.values() for word in words)]
+    many = list(zip(every, [*every[1:], every[0]], strict=True))
     words = words_in(reader, texts, [*many, ("房间", "手机"), ("没有", "没有")])
     known = [{tuple(ids): number for number, ids in enumerate(encoded(side))} for side in texts]
     for side, own in zip(words, (0, 1), strict=True):
         assert {known[own][tuple(ids)] % 2 for ids in side.ids} == {own}
-    assert list(words[0].places) == list(words[1].places)
-    sides = chosen(reader, texts, words)
+    assert [dict(many)[word] for word in words[0].places] == list(words[1].places)
+    assert "没有" not in words[0].places, "the same in both languages"
+    thrice = words_in(
+        reader, ([text for text in texts[0] for _ in range(3)], [t for t in texts[1] for _ in range(3)]), many
+    )
+    for side, again in zip(words, thrice, strict=True):
+        assert list(map(tuple, again.ids)) == list(map(tuple, side.ids)), "lines that come again are one"
+    sides = chosen(reader, texts, words, many)
     found = measured(reader, sides)
     assert found["words"]["count"] == len(words[0].places) >= 20
     word = next(iter(words[0].places))
@@ -128,18 +137,54 @@ def test_a_word_within_a_longer_token_does_not_count() -> None:
 def test_the_probe_is_asked_for_tokens_that_it_has_not_seen(trained: Path, parallel: tuple[Path, Path]) -> None:
     reader = Reader.load(trained / "pretrained")
     none = Words([], {}), Words([], {})
-    sides = chosen(reader, read_parallel(reader, parallel, 60), none)
-    kinds = [[side.ids[number][place[0]] for number, place in side.probed] for side in sides]
+    texts, _ = read_parallel(reader, parallel, 60)
+    subjects = list(SUBJECTS)
+    pairs = list(zip(subjects[::2], subjects[1::2], strict=False))
+    sides = chosen(reader, texts, none, pairs)
+    kinds = [[int(side.ids[number][place[0]]) for number, place in side.probed] for side in sides]
     size = len(kinds[0]) // 2
-    assert len(kinds[0]) == len(kinds[1]) == 2 * size > 100
-    learnt, asked = (set(kinds[0][part]) | set(kinds[1][part]) for part in (slice(size), slice(size, None)))
+    assert len(kinds[0]) == len(kinds[1]) == 2 * size > 10
+    halves = slice(size), slice(size, None)
+    learnt, asked = (set(kinds[0][part]) | set(kinds[1][part]) for part in halves)
     assert not learnt & asked
+    for side, own in zip(sides, kinds, strict=True):
+        for parity, part in enumerate(halves):
+            assert {number % 2 for number, _ in side.probed[part]} == {parity}, "no sentence is in both halves"
+            assert len(set(own[part])) == size, "one token of each kind"
+
+
+def test_a_word_and_its_translation_are_learnt_both_or_neither(trained: Path) -> None:
+    reader = Reader.load(trained / "pretrained")
+    encode = reader.checkpoint.tokenizer.encode
+    words = [word for word in "好差脏乱很不的是房店间早餐前台" if len(encode(word)) == 1 and encode(word)[0] > 4]
+    pairs = [*zip(words[::2], words[1::2], strict=False)]
+    ids = [[int(encode(word)[0]) for word in pair] for pair in pairs]
+    assert len(ids) > 4
+    kinds = np.unique(np.concatenate(ids))
+    found = [learnt_kinds(reader, kinds, pairs, np.random.default_rng(seed)) for seed in range(20)]
+    assert all((one in learnt) == (other in learnt) for learnt in found for one, other in ids)
+    # Some pairs on either side, in the mean half of them.
+    assert 0.35 < np.mean([one in learnt for learnt in found for one, _ in ids]) < 0.65
+    alone = [learnt_kinds(reader, kinds, [], np.random.default_rng(seed)) for seed in range(20)]
+    assert not all((one in learnt) == (other in learnt) for learnt in alone for one, other in ids)
+
+
+def test_translations_side_by_side_are_no_language() -> None:
+    """Perfect translations and no language at all: the probes must be at chance, not below it."""
+    generator = np.random.default_rng(5)
+    meaning = generator.normal(size=(8, 800, 24))  # eight draws, in place of layers
+    one, other = (meaning + 0.2 * generator.normal(size=meaning.shape) for _ in range(2))
+    coupled = [one, other]  # the same words are learnt from, and asked for, in both
+    apart = [one, np.concatenate([other[:, 400:], other[:, :400]], axis=1)]
+    for tell in (probe, nearest):
+        assert np.mean(identified(coupled, tell)) == pytest.approx(0.5, abs=0.03)
+        assert np.mean(identified(apart, tell)) < 0.43
 
 
 def test_a_language_that_the_tokenizer_does_not_know(trained: Path) -> None:
     reader = Reader.load(trained / "pretrained")
     with pytest.raises(UserError, match="the sentences have 4 and 1 kinds of tokens"):
-        chosen(reader, (["房间很好"] * 20, ["ខ្ញុំ"] * 20), (Words([], {}), Words([], {})))
+        chosen(reader, (["房间很好"] * 20, ["ខ្ញុំ"] * 20), (Words([], {}), Words([], {})), [])
 
 
 def test_random_weights_know_no_translations(trained: Path, parallel: tuple[Path, Path], tmp_path: Path) -> None:

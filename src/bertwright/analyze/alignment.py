@@ -21,7 +21,8 @@ import numpy as np
 import torch
 
 from bertwright.analyze.linear_probe import nearest, probe
-from bertwright.analyze.parallel import SEED, Words, read_dictionary, read_lines, read_parallel, words_in
+from bertwright.analyze.parallel import SEED, Words, names_of, read_dictionary, read_lines, read_parallel, words_in
+from bertwright.analyze.senses import lone_pieces
 from bertwright.analyze.trainings import checkpoints_of
 from bertwright.analyze.vectors import Reader, normalized
 from bertwright.errors import UserError
@@ -70,9 +71,10 @@ def alignment(
         folder: where results/alignment.json is written; None: nowhere.
 
     Returns:
-        {"kind", "model", "languages", "over_time"} and what `measured` gives, of the model and under "untrained" with
-        random weights. "over_time" (None if it was not asked for): for each checkpoint "step", "loss" (held out, or
-        None) and, of the best layer, "sentences" and "words" as {"reciprocal_rank", "first"}.
+        {"kind", "model", "languages", "too_long" (pairs left out), "over_time"} and what `measured` gives, of the model
+        and under "untrained" with random weights. "over_time" (None if it was not asked for): for each checkpoint
+        "step", "loss" (held out, or None) and, of the layer with the best rank, "sentences" and "words" as
+        {"reciprocal_rank", "first"}.
 
     Raises:
         UserError: a file is damaged, the files differ in length, too few sentences or words are left, or the model is
@@ -80,15 +82,17 @@ def alignment(
     """
     places = checkpoints_of(model) if over_time else {}
     reader = Reader.load(places[max(places)] if places else model)
-    texts = read_parallel(reader, parallel, most)
-    words = Words([], {}), Words([], {})
+    texts, too_long = read_parallel(reader, parallel, most)
+    words, pairs = (Words([], {}), Words([], {})), []
     if dictionary is not None:
-        words = words_in(reader, read_lines(parallel), read_dictionary(Path(dictionary)))
-    sides = chosen(reader, texts, words)
+        pairs = read_dictionary(Path(dictionary))
+        words = words_in(reader, read_lines(parallel), pairs)
+    sides = chosen(reader, texts, words, pairs)
     result = {
         "kind": "alignment",
         "model": str(model),
-        "languages": [Path(file).name for file in parallel],
+        "languages": names_of(parallel),
+        "too_long": too_long,
         **measured(reader, sides),
         "untrained": measured(untrained(reader), sides),
         "over_time": _over_time(Run(Path(model)), places, sides) if over_time else None,
@@ -115,33 +119,34 @@ def _over_time(run: Run, places: Mapping[int, Path], sides: Sequence[Side]) -> l
         best: dict[str, Any] = {"step": step, "loss": losses.get(step)}
         for kind in ("sentences", "words"):
             plain = ranks[kind] and ranks[kind]["plain"]
-            best[kind] = plain and {name: max(values) for name, values in plain.items()}
+            layer = plain and int(np.argmax(plain["reciprocal_rank"]))
+            best[kind] = plain and {name: values[layer] for name, values in plain.items()}
         found.append(best)
     return found
 
 
-def chosen(reader: Reader, texts: tuple[list[str], list[str]], words: tuple[Words, Words]) -> tuple[Side, Side]:
+def chosen(
+    reader: Reader,
+    texts: tuple[list[str], list[str]],
+    words: tuple[Words, Words],
+    pairs: Sequence[tuple[str, str]],
+) -> tuple[Side, Side]:
     """What is looked at in parallel sentences.
 
     Args:
         reader: of a model with the same tokenizer as all that are measured.
         texts: of each language; those of the same number are translations.
         words: of each language.
+        pairs: words and their translations.
 
     Raises:
         UserError: a language has so few kinds of tokens that none are left for the probe.
     """
     encoded = [[ids for ids, _ in reader.encode(side)] for side in texts]
-    tokens = [[(number, place) for number, ids in enumerate(side) for place in range(len(ids))] for side in encoded]
-    # A token that the probe has learnt from tells its language by itself: it is tested on others.
     kinds = np.unique(np.concatenate([ids for side in encoded for ids in side]))
     generator = np.random.default_rng(SEED)
-    learnt = set(generator.permutation(kinds)[: len(kinds) // 2].tolist())
-    halves = []
-    for side, of_side in zip(encoded, tokens, strict=True):
-        order = [of_side[number] for number in generator.permutation(len(of_side))]
-        known = [int(side[number][place]) in learnt for number, place in order]
-        halves.append([[each for each, own in zip(order, known, strict=True) if own == half] for half in (True, False)])
+    learnt = learnt_kinds(reader, kinds, pairs, generator)
+    halves = [probed_halves(side, learnt, generator) for side in encoded]
     size = min(PROBED, *(len(half) for side in halves for half in side))
     if not size:
         counts = [len(set(np.concatenate(side).tolist())) for side in encoded]
@@ -156,6 +161,41 @@ def chosen(reader: Reader, texts: tuple[list[str], list[str]], words: tuple[Word
         for ids, of_halves, of_words in zip(encoded, halves, words, strict=True)
     )
     return first, second
+
+
+def learnt_kinds(
+    reader: Reader, kinds: np.ndarray, pairs: Sequence[tuple[str, str]], generator: np.random.Generator
+) -> set[int]:
+    """One half of the kinds of tokens, and of a word and its translation both or neither.
+
+    A token that the probe has learnt from tells its language by itself; and one whose translation it has learnt from,
+    and which lies beside that, would be told as of the wrong language, the better the languages are aligned.
+    """
+    learnt = set(generator.permutation(kinds)[: len(kinds) // 2].tolist())
+    met: set[int] = set()
+    for one, other in pairs:
+        first, second = (lone_pieces(reader.checkpoint.tokenizer, word).tolist() for word in (one, other))
+        if len(first) == len(second) == 1 and first != second and met.isdisjoint((*first, *second)):
+            met.update((*first, *second))
+            learnt = learnt | set(second) if first[0] in learnt else learnt - set(second)
+    return learnt
+
+
+def probed_halves(
+    side: Sequence[np.ndarray], learnt: set[int], generator: np.random.Generator
+) -> list[list[tuple[int, int]]]:
+    """Tokens to learn from and to be tested on, a sentence and a place there, one of each kind, drawn evenly.
+
+    Those to learn from are in every other sentence, those to be tested on in the rest: tokens of one sentence are
+    alike.
+    """
+    order = [(number, place) for number, ids in enumerate(side) for place in range(len(ids))]
+    found: list[dict[int, tuple[int, int]]] = [{}, {}]
+    for number, place in (order[index] for index in generator.permutation(len(order))):
+        half, kind = number % 2, int(side[number][place])
+        if (kind in learnt) == (half == 0):
+            found[half].setdefault(kind, (number, place))
+    return [list(half.values()) for half in found]
 
 
 # ---------------------------------------------------------------------------------------------- measuring
@@ -173,9 +213,9 @@ def measured(reader: Reader, sides: Sequence[Side], *, probed: bool = True) -> d
         "sentences" and "words" (None without a dictionary) have "count", "chance" and, by layer, for the vectors as
         they are ("plain") and less the mean of their language ("centred"), "reciprocal_rank" and "first" (precision at
         1), means of both directions. "identity": by layer the accuracy of language probes on kinds of tokens that they
-        have not seen (by chance .5), "linear", "neighbours" and, less the mean of the language, "neighbours_centred".
-        "offset": by layer the mean cosine between the difference of a pair of sentences and that of the languages'
-        means; "offset_shuffled": the same of sentences that are no pairs.
+        have not seen (see `learnt_kinds`; by chance .5), "linear", "neighbours" and, less the mean of the language,
+        "neighbours_centred". "offset": by layer the mean cosine between the difference of a pair of sentences and that
+        of the means of other ones; "offset_shuffled": the same of sentences that are no pairs.
     """
     found = [vectors_of(reader, side, probed=probed) for side in sides]
     sentences, words, tokens = zip(*found, strict=True)
@@ -190,15 +230,16 @@ def measured(reader: Reader, sides: Sequence[Side], *, probed: bool = True) -> d
         "words": ranked(words, means) if sides[0].words.places else None,
     }
     if probed:
-        order = np.random.default_rng(SEED).permutation(len(sides[0].ids))
-        gap = means[0] - means[1]
+        one, other = (found[:, 1::2] for found in sentences)
+        gap = np.subtract(*(found[:, ::2].mean(axis=1, keepdims=True) for found in sentences))
+        order = np.random.default_rng(SEED).permutation(one.shape[1])
         result["identity"] = {
             "linear": identified(tokens, probe),
             "neighbours": identified(tokens, nearest),
             "neighbours_centred": identified([centred_halves(side) for side in tokens], nearest),
         }
-        result["offset"] = offsets(sentences[0], sentences[1], gap)
-        result["offset_shuffled"] = offsets(sentences[0], sentences[1][:, order], gap)
+        result["offset"] = offsets(one, other, gap)
+        result["offset_shuffled"] = offsets(one, other[:, order], gap)
     return result
 
 

@@ -1,7 +1,6 @@
 """What a masked-token head says of tokens that it is shown, and which language they are of."""
 
 import unicodedata
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -18,7 +17,8 @@ TOGETHER = 16
 """Sentences that are read at once."""
 
 OFTEN = 9
-"""Where languages share a script, a token is of the one in which it is that many times as frequent as in any other."""
+"""A script, or a token of a script that languages share, is of the one in which it is so many times as frequent as in
+any other."""
 
 
 class HeadReader:
@@ -82,10 +82,11 @@ class HeadReader:
 
 
 def token_languages(sides: Sequence[Sequence[np.ndarray]], tokens: Sequence[str], ordinary: np.ndarray) -> np.ndarray:
-    """Which language each token is of: by its script where all languages are written in different ones, else by counts.
+    """Which language each token is of: that of its script, or, of a script that languages share, by counts.
 
     Args:
-        sides: of each language its sentences in ids.
+        sides: of each language its sentences in ids; others than those that are judged by it, or what is given back
+            would be of its language by itself.
         tokens: [V], as people read them.
         ordinary: ids of tokens that are not special.
 
@@ -93,32 +94,33 @@ def token_languages(sides: Sequence[Sequence[np.ndarray]], tokens: Sequence[str]
         [V], the number of the language; IGNORED for tokens of several or of none (signs, figures, other scripts).
     """
     counts = np.stack([np.bincount(np.concatenate(list(side)), minlength=len(tokens)) for side in sides])
-    scripts = [script_of(token) for token in tokens]
-    usual = [_usual_script(own, scripts) for own in counts]
-    if len(set(usual)) == len(sides):
-        language = np.array([usual.index(script) if script in usual else IGNORED for script in scripts])
-    else:
-        rates = counts / counts.sum(axis=1, keepdims=True)
-        first = rates.argmax(axis=0)
-        others = np.where(np.arange(len(sides))[:, None] == first, 0.0, rates).max(axis=0)
-        language = np.where(rates.max(axis=0) > OFTEN * others, first, IGNORED)
+    names = [script_of(token) for token in tokens]
+    known = np.array([name is not None for name in names])
+    scripts, script = np.unique([name or "" for name in names], return_inverse=True)
+    of_scripts = np.stack([np.bincount(script, weights=own * known, minlength=len(scripts)) for own in counts])
+    by_script = _owners(of_scripts)[script]
+    language = np.where(by_script == IGNORED, _owners(counts * known), by_script)
+    language[~known] = IGNORED
     language[np.setdiff1d(np.arange(len(tokens)), ordinary)] = IGNORED
     return language
+
+
+def _owners(counts: np.ndarray) -> np.ndarray:
+    """Of each thing, [languages, T] counts -> [T], the language in which it is OFTEN times as frequent, or IGNORED.
+
+    Half a time more in the others: what was met once or twice is of no language yet.
+    """
+    sizes = counts.sum(axis=1, keepdims=True)
+    first = (counts / sizes).argmax(axis=0)
+    own = np.arange(len(counts))[:, None] == first
+    others = np.where(own, 0.0, (counts + 0.5) / sizes).max(axis=0)
+    return np.where((counts / sizes).max(axis=0) > OFTEN * others, first, IGNORED)
 
 
 def script_of(token: str) -> str | None:
     """The script of a token's letters ("LATIN", "CJK", "CYRILLIC", ...); None where it has none, or several."""
     scripts = {unicodedata.name(letter, "?").partition(" ")[0] for letter in token if letter.isalpha()}
     return scripts.pop() if len(scripts) == 1 else None
-
-
-def _usual_script(counts: np.ndarray, scripts: Sequence[str | None]) -> str:
-    """The script of most tokens with letters in some text: [V] counts -> its name."""
-    found: Counter[str] = Counter()
-    for number in np.flatnonzero(counts).tolist():
-        if (script := scripts[number]) is not None:
-            found[script] += int(counts[number])
-    return found.most_common(1)[0][0] if found else ""
 
 
 def reconstructed(

@@ -1,7 +1,7 @@
 """Sentences that are translations of each other, and words of a dictionary in them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,13 +31,15 @@ class Words:
     """A word -> its sentences, and the numbers of its pieces there."""
 
 
-def read_parallel(reader: Reader, files: tuple[str | Path, str | Path], most: int) -> tuple[list[str], list[str]]:
-    """Pairs of sentences that the model takes whole, each sentence once, drawn evenly.
+def read_parallel(
+    reader: Reader, files: tuple[str | Path, str | Path], most: int
+) -> tuple[tuple[list[str], list[str]], int]:
+    """Pairs of sentences that the model takes whole, each sentence once, drawn evenly; and how many it does not take.
 
     Raises:
         UserError: the files differ in length, or fewer than FEWEST pairs are left.
     """
-    rows = drawn_rows(reader, read_lines(files), most)
+    rows, too_long = drawn_rows(reader, read_lines(files), most)
     if len(rows) < FEWEST:
         raise UserError(
             f"only {len(rows)} pairs of sentences are left",
@@ -45,7 +47,13 @@ def read_parallel(reader: Reader, files: tuple[str | Path, str | Path], most: in
             expected=f"{FEWEST} different ones or more, no longer than {reader.room} tokens",
             advice="give more sentences",
         )
-    return [one for one, _ in rows], [other for _, other in rows]
+    return ([one for one, _ in rows], [other for _, other in rows]), too_long
+
+
+def names_of(files: Sequence[str | Path]) -> list[str]:
+    """What languages are called: the names of their files, with the folders where these are the same."""
+    names = [Path(file).name for file in files]
+    return names if len(set(names)) == len(names) else list(map(str, files))
 
 
 def read_lines(files: tuple[str | Path, str | Path]) -> tuple[list[str], list[str]]:
@@ -68,39 +76,48 @@ def read_lines(files: tuple[str | Path, str | Path]) -> tuple[list[str], list[st
     return sides[0], sides[1]
 
 
-def drawn_rows(reader: Reader, columns: Sequence[Sequence[str]], most: int) -> list[tuple[str, ...]]:
-    """So many rows of texts, drawn evenly of those that the model takes whole, no text twice in a column."""
+def drawn_rows(reader: Reader, columns: Sequence[Sequence[str]], most: int) -> tuple[list[tuple[str, ...]], int]:
+    """So many rows of texts, drawn evenly of those that the model takes whole, no text twice in a column.
+
+    Returns:
+        The rows, and how many were left out as they are too long.
+    """
     encode = reader.checkpoint.tokenizer.encode_batch
     seen: list[set[str]] = [set() for _ in columns]
     chosen: list[tuple[str, ...]] = []
+    too_long = 0
     order = np.random.default_rng(SEED).permutation(len(columns[0]))
     for begin in range(0, len(order), most):  # no more are encoded than it takes
         rows = [tuple(column[number] for column in columns) for number in order[begin : begin + most]]
         lengths = [[len(ids) for ids in encode(column)] for column in zip(*rows, strict=True)]
         for row, *sizes in zip(rows, *lengths, strict=True):
-            fits = all(0 < size <= reader.room for size in sizes)
-            if fits and len(chosen) < most and not any(text in known for text, known in zip(row, seen, strict=True)):
+            if len(chosen) == most or any(text in known for text, known in zip(row, seen, strict=True)):
+                continue
+            too_long += max(sizes) > reader.room
+            if 0 < min(sizes) <= max(sizes) <= reader.room:
                 chosen.append(row)
                 for text, known in zip(row, seen, strict=True):
                     known.add(text)
         if len(chosen) == most:
             break
-    return chosen
+    return chosen, too_long
 
 
 def read_dictionary(path: Path) -> list[tuple[str, str]]:
     """Words and their translations.
 
     Raises:
-        UserError: a line has no two columns.
+        UserError: a line has no two columns, or an empty one.
     """
     pairs = []
     with open_text(path) as stream:
         for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
             parts = line.rstrip("\n").split("\t")
             if len(parts) != 2 or not all(part.strip() for part in parts):
                 raise UserError(
-                    f"the line has {len(parts)} columns",
+                    f"the line has {len(parts)} columns" if len(parts) != 2 else "a column is empty",
                     file=path,
                     line=number,
                     expected="a word, a tab, its translation",
@@ -116,8 +133,9 @@ def words_in(
     """Where words of a dictionary and their translations stand, in the same order.
 
     Words of one language are looked for in every other line, those of the other one in the translations of the rest: in
-    the same sentences they would be alike by their places and neighbours. A place counts where pieces begin and end
-    with the word. Of a word that stands twice in the dictionary, the first line counts.
+    the same sentences they would be alike by their places and neighbours. (Lines that come again are one.) A place
+    counts where pieces begin and end with the word. Of a word that stands twice in the dictionary, the first line of
+    which both words occur counts; where both are the same, there is nothing to translate.
 
     Args:
         reader: of the model.
@@ -127,11 +145,13 @@ def words_in(
     Raises:
         UserError: fewer than FEWEST pairs occur.
     """
-    lowered = [(one.lower(), other.lower()) for one, other in pairs]
-    found = [
-        _places(reader, {number: lines[side][number] for number in range(side, len(lines[side]), 2)}, words)
-        for side, words in enumerate(zip(*lowered, strict=True))
-    ]
+    lowered = [(one.lower(), other.lower()) for one, other in pairs if one.lower() != other.lower()]
+    sentences = {text: number for number, text in enumerate(dict.fromkeys(lines[0]))}
+    of_side: list[dict[str, None]] = [{}, {}]
+    for row in zip(*lines, strict=True):
+        half = sentences[row[0]] % 2
+        of_side[half][row[half]] = None
+    found = [_places(reader, list(texts), [pair[side] for pair in lowered]) for side, texts in enumerate(of_side)]
     kept: dict[str, str] = {}
     taken: set[str] = set()
     for one, other in lowered:
@@ -148,13 +168,15 @@ def words_in(
     return first, second
 
 
-def _places(reader: Reader, lines: Mapping[int, str], words: Iterable[str]) -> Words:
+def _places(reader: Reader, lines: Sequence[str], words: Iterable[str]) -> Words:
     """Words, in lower case, in some lines."""
     candidates: defaultdict[str, list[tuple[int, int]]] = defaultdict(list)
     wanted = set(words)
-    for number, line in lines.items():
+    sizes = sorted(set(map(len, wanted)))
+    for number, line in enumerate(lines):
         lower = line.lower()
-        for word in [word for word in wanted if word in lower]:
+        parts = {lower[begin : begin + size] for size in sizes for begin in range(len(lower) - size + 1)}
+        for word in parts & wanted:
             begin = place_of(word, line)
             if begin is not None:
                 candidates[word].append((number, begin))

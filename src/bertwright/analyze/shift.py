@@ -16,9 +16,10 @@ import torch
 from torch import Tensor
 
 from bertwright.analyze.head import HeadReader, reconstructed
-from bertwright.analyze.parallel import read_dictionary, read_parallel
+from bertwright.analyze.parallel import names_of, read_dictionary, read_parallel
 from bertwright.analyze.senses import lone_pieces
 from bertwright.analyze.vectors import Reader
+from bertwright.batches import IGNORED
 from bertwright.errors import UserError
 from bertwright.run import keep_result
 
@@ -71,10 +72,11 @@ def shift(
         folder: where results/shift.json is written; None: nowhere.
 
     Returns:
-        {"kind", "model", "languages", "alphas", "sentences", "entries", "reconstruction", "unshifted", "shift",
-        "random", "reverse", "best", "examples"}. "entries": usable ones of the dictionary, from the first language to
-        the second and back (None without one). "reconstruction": for each language the share of tokens given back
-        ("same") and of those that stay in their language ("stays"). "shift", and the controls "random" (for each
+        {"kind", "model", "languages", "too_long", "alphas", "sentences", "asked", "reconstruction", "unshifted",
+        "shift", "random", "reverse", "best", "examples"}. "too_long": pairs left out. "sentences": those that the
+        shares are of; "asked": how many of their tokens the dictionary knows, in each language (None without one).
+        "reconstruction": for each language the share of tokens given back ("same") and of those that stay in their
+        language ("stays"). "shift", and the controls "random" (for each
         sentence and layer another vector of the same length) and "reverse" (the second language moved to the first): by
         layer and alpha [1 + layers, alphas] the shares of tokens of the sentences' language that are now of the other
         one ("converted"), of tokens in the dictionary that are right translations ("translated", None without one), of
@@ -89,27 +91,31 @@ def shift(
     """
     head = HeadReader(model)
     reader = head.reader
-    texts = read_parallel(reader, parallel, most)
+    reader.encode(list(shown))  # what is wrong with them is said before all else is done
+    texts, too_long = read_parallel(reader, parallel, most)
     encode = reader.checkpoint.tokenizer.encode_batch
     sides = [encode(side) for side in texts]
     tested = min(TESTED, len(sides[0]) // 2)
-    laboratory = Laboratory(
-        head,
-        head.token_languages(sides),
-        single_tokens(reader, dictionary, sides) if dictionary is not None else None,
-    )
-    means = [mean_vectors(reader, side[tested:]) for side in sides]
-    difference = torch.from_numpy(means[1] - means[0])
     one, other = (side[:tested] for side in sides)
+    others = [side[tested:] for side in sides]
+    translations = single_tokens(reader, dictionary, (one, other)) if dictionary is not None else None
+    laboratory = Laboratory(head, of_languages(head.token_languages(others), translations), translations)
+    means = [mean_vectors(reader, side) for side in others]
+    difference = torch.from_numpy(means[1] - means[0])
     shifted, goal = measured(laboratory, one, other, difference, alphas, target=1)
     unshifted, _ = measured(laboratory, one, other, difference[:1], [0.0], target=1)
     result: dict[str, Any] = {
         "kind": "shift",
         "model": str(model),
-        "languages": [Path(file).name for file in parallel],
+        "languages": names_of(parallel),
+        "too_long": too_long,
         "alphas": list(alphas),
-        "sentences": tested,
-        "entries": [len(each) for each in laboratory.translations] if laboratory.translations is not None else None,
+        "sentences": len(halves(one)[1]),
+        "asked": translations
+        and [
+            sum(token in entries for ids in halves(side)[1] for token in ids.tolist())
+            for side, entries in zip((one, other), translations, strict=True)
+        ],
         "reconstruction": [
             reconstructed(head.read_off(side), side, laboratory.language, number)
             for number, side in enumerate((one, other))
@@ -156,10 +162,10 @@ def single_tokens(
     Args:
         reader: of the model.
         dictionary: a word and its translation a line, separated by a tab.
-        sides: sentences of both languages, in ids: tokens that do not occur in them are no use.
+        sides: sentences of both languages, in ids: the first half of them chooses, the other half tells.
 
     Raises:
-        UserError: there are none in one of the directions.
+        UserError: none of them stands in such a half.
     """
     tokenizer = reader.checkpoint.tokenizer
     found: tuple[dict[int, set[int]], dict[int, set[int]]] = ({}, {})
@@ -169,14 +175,33 @@ def single_tokens(
         if len(first) == len(second) == 1 and first[0] != second[0] and tokenizer.unk_id not in (*first, *second):
             found[0].setdefault(int(first[0]), set()).add(int(second[0]))
             found[1].setdefault(int(second[0]), set()).add(int(first[0]))
-    for side, entries in zip(sides, found, strict=True):
-        if set(np.concatenate(list(side)).tolist()).isdisjoint(entries):
+    parts = [(part, entries) for side, entries in zip(sides, found, strict=True) for part in halves(side)]
+    for part, entries in parts:
+        if set(np.concatenate(list(part)).tolist()).isdisjoint(entries):
             raise UserError(
                 "no word of the dictionary that is one token in both languages stands in the sentences",
                 file=dictionary,
                 expected="frequent words, in the order of the files",
                 advice="leave the dictionary out: without one, BLEU-1 tells what is translated",
             )
+    return found
+
+
+def halves(sequences: Sequence[np.ndarray]) -> tuple[Sequence[np.ndarray], Sequence[np.ndarray]]:
+    """The sentences by which layer and alpha are chosen, and those of which the shares are told."""
+    middle = len(sequences) // 2
+    return sequences[:middle], sequences[middle:]
+
+
+def of_languages(
+    language: np.ndarray, translations: tuple[dict[int, set[int]], dict[int, set[int]]] | None
+) -> np.ndarray:
+    """The languages of tokens, [V], and, where they are of none, that of the dictionary's side that alone has them."""
+    found = language.copy()
+    if translations is not None:
+        for number, (own, others) in enumerate((translations, translations[::-1])):
+            alone = np.array(sorted(own.keys() - others.keys()), dtype=np.int64)
+            found[alone[language[alone] == IGNORED]] = number
     return found
 
 
@@ -206,12 +231,12 @@ def measured(
         The shares of the second half of the sentences, and of the first half what is to be high, [1 + layers, alphas].
     """
     grid = np.zeros((2, len(SHARES), len(vectors), len(alphas)))
-    half = len(sequences) // 2
+    shown, right = halves(sequences), halves(references)
     for layer, vector in enumerate(vectors):
         for index, alpha in enumerate(alphas):
             said = laboratory.head.read_off(sequences, alpha * vector, layer)
-            for number, part in enumerate((slice(half), slice(half, None))):
-                found = shares(laboratory, sequences[part], references[part], said[part], target)
+            for number, told in enumerate(halves(said)):
+                found = shares(laboratory, shown[number], right[number], told, target)
                 grid[number, :, layer, index] = [found[name] for name in SHARES]
     result: dict[str, Any] = {name: values.round(5).tolist() for name, values in zip(SHARES, grid[1], strict=True)}
     if laboratory.translations is None:

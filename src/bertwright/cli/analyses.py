@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bertwright.cli.parts import Json, app, draw_report, given, guard, print_json
+from bertwright.cli.parts import Json, app, draw_report, folder_of, given, guard, print_json
 from bertwright.console import say, stages
 
 analyze = typer.Typer(help="Measure models: what pre-training is worth, what they have learnt.", no_args_is_help=True)
@@ -33,6 +33,11 @@ def _named(given: Iterable[str]) -> dict[str, str]:
             )
         found[name] = place
     return found
+
+
+def _tell_too_long(count: int) -> None:
+    if count:
+        say(f"{count:,} lines are longer than the model reads, and are left out", "yellow")
 
 
 def _counts(given: Iterable[str], known: Iterable[str]) -> dict[str, int]:
@@ -106,7 +111,7 @@ def initialization(
     loaded = _recipes(recipes)
     options = {"seeds": seeds or [1, 2], "epochs": epochs, "random_rate": random_rate}
     with stages() as (announce, progress):
-        result = run_initialization(loaded, Trainings(Path(run), announce, progress.steps), **options)
+        result = run_initialization(loaded, Trainings(folder_of(run), announce, progress.steps), **options)
     for task in result["tasks"]:
         judged = task["judged"]
         best = judged["best_score"]
@@ -162,7 +167,7 @@ def domains(
     with stages() as (announce, progress):
         options = {"text": text, "more": more or [], "rates": _rates(rates or [])}
         of_sets = {name: every[: counts.get(name, len(every))] for name in loaded}
-        result = run_domains(loaded, Trainings(Path(run), announce, progress.steps), of_sets, **options)
+        result = run_domains(loaded, Trainings(folder_of(run), announce, progress.steps), of_sets, **options)
     for each in result["sets"]:
         for start, found in each["starts"].items():
             mean, against = sum(found["scores"]) / len(found["scores"]), found["against"]["text"]
@@ -201,7 +206,7 @@ def transfer(
 
     loaded = _recipes(recipes)
     with stages() as (announce, progress):
-        trainings = Trainings(Path(run), announce, progress.steps)
+        trainings = Trainings(folder_of(run), announce, progress.steps)
         options = {"seeds": seeds or [1, 2, 3], "most": most, "rates": _rates(rates or [])}
         result = run_transfer(loaded, _named(encoders), _named(tests), trainings, **options)
     for row in result["rows"]:
@@ -228,7 +233,7 @@ def sizes(
     """How large the family is, from ELMo to Switch, computed from published shapes (slides 53 to 56)."""
     from bertwright.analyze import sizes as run_sizes
 
-    result = run_sizes(models or [], Path(run))
+    result = run_sizes(models or [], folder_of(run))
     for model in result["models"]:
         published = f"  published {model['published']:,.0f}" if model["published"] else ""
         slide = f"  on the slide {model['slide']}" if model["slide"] else ""
@@ -249,7 +254,7 @@ def similarity(
     """Does the vector of a word know its neighbours? One word in many sentences, at every layer (slides 69 to 71)."""
     from bertwright.analyze import similarity as run_similarity
 
-    result = run_similarity(model, sentences, words=words or [], folder=Path(run))
+    result = run_similarity(model, sentences, words=words or [], folder=folder_of(run))
     for each in result["words"]:
         gaps = [layer["gap"] for layer in each["layers"]]
         best = gaps.index(max(gaps))
@@ -277,7 +282,7 @@ def embeddings(
     """Which tokens lie close: neighbours in the vocabulary and in context, and a map of all occurrences (slide 69)."""
     from bertwright.analyze import embeddings as run_embeddings
 
-    result = run_embeddings(model, sentences, words=words or [], tokens=tokens or [], folder=Path(run))
+    result = run_embeddings(model, sentences, words=words or [], tokens=tokens or [], folder=folder_of(run))
     for each in result["tokens"]:
         say(f"{each['token']:>24}  {', '.join(token for token, _ in each['static'])}")
     for each in result["words"]:
@@ -303,7 +308,7 @@ def context(
 
     with stages() as (announce, _):
         announce("CBOW learns from the store")
-        result = run_context(model, store, sentences, words=words or [], folder=Path(run))
+        result = run_context(model, store, sentences, words=words or [], folder=folder_of(run))
     scores = result["scores"]
     best = max(range(len(scores["layers"])), key=scores["layers"].__getitem__)
     say(
@@ -337,7 +342,7 @@ def probes(
     source = LabelledFile(data, unit, ReadingSettings.model_validate(given(None, None, label_column)))
     options = {"over_checkpoints": over_checkpoints, "task": load_recipe(FinetuneRecipe, task) if task else None}
     with stages() as (announce, progress):
-        result = run_probes(model, source, Trainings(Path(run), announce, progress.steps), **options)
+        result = run_probes(model, source, Trainings(folder_of(run), announce, progress.steps), **options)
     known = result["baselines"]
     say(f"without a model: {known['majority']:.3f} (most frequent label), {known['word']:.3f} (that of each word)")
     for cell in result["checkpoints"]:
@@ -373,7 +378,8 @@ def alignment(
     """Do translations lie side by side, and where is the language? (slides 79 to 81)."""
     from bertwright.analyze import alignment as run_alignment
 
-    result = run_alignment(model, (one, other), dictionary, most=most, over_time=over_time, folder=Path(run))
+    result = run_alignment(model, (one, other), dictionary, most=most, over_time=over_time, folder=folder_of(run))
+    _tell_too_long(result["too_long"])
     for kind in ("sentences", "words"):
         if result[kind] is not None:
             plain, centred, random = result[kind]["plain"], result[kind]["centred"], result["untrained"][kind]["plain"]
@@ -400,7 +406,8 @@ def reconstruction(
     """Sentences read back with nothing masked: does the language stay? (slide 80)."""
     from bertwright.analyze import reconstruction as run_reconstruction
 
-    result = run_reconstruction(model, files, most=most, folder=Path(run))
+    result = run_reconstruction(model, files, most=most, folder=folder_of(run))
+    _tell_too_long(sum(each["too_long"] for each in result["languages"]))
     for each in result["languages"]:
         stays = "" if each["stays"] is None else f", {each['stays']:.1%} of the answers in the language"
         say(f"{each['name']:>24}  {each['same']:.1%} of the tokens given back{stays}")
@@ -425,7 +432,8 @@ def shift(
     """Reconstruction, and sentences moved to the other language by adding a vector (slides 80 to 82)."""
     from bertwright.analyze import shift as run_shift
 
-    result = run_shift(model, (one, other), dictionary, most=most, shown=shown or [], folder=Path(run))
+    result = run_shift(model, (one, other), dictionary, most=most, shown=shown or [], folder=folder_of(run))
+    _tell_too_long(result["too_long"])
     best = result["best"]
     place = result["alphas"].index(best["alpha"])
     for kind in ("unshifted", "shift", "random", "reverse"):

@@ -4,6 +4,7 @@ import functools
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -92,12 +93,18 @@ def print_recipe_of(recipe: Any) -> None:
     sys.stdout.write(dump_recipe(recipe))
 
 
+def folder_of(run: str) -> Path:
+    """What a user writes for a folder, with ~ and variables."""
+    from bertwright.config import expand
+
+    return expand(run)
+
+
 def draw_report(run: str) -> None:
     """Write the report of a folder into it."""
-    from bertwright.config import expand
     from bertwright.report import write_report
 
-    folder = expand(run)
+    folder = folder_of(run)
     say(f"the report: {write_report([folder], folder / 'report.html')}")
 
 

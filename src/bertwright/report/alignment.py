@@ -5,7 +5,7 @@ from typing import Any
 from bertwright.report.blocks import Block, Figure, Heading, Paragraph, Section, Table
 from bertwright.report.charts import BASE, Chart, axis, line, rounded
 from bertwright.report.numbers import number
-from bertwright.report.phrases import Say
+from bertwright.report.phrases import Say, too_long
 from bertwright.report.sources import Source, sections_of
 
 COLOURS = ("--blue", "--orange", "--green", "--purple", "--ink", "--grey")
@@ -88,6 +88,7 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
                 other=result["languages"][1],
                 model=result["model"],
             )
+            + too_long(result["too_long"], say)
         )
     ]
     for kind, title in (("sentences", say("sentences")), ("words", say("words"))):
@@ -202,7 +203,8 @@ def _table(result: dict[str, Any], say: Say) -> Table:
     names = _names(say)
     columns = [say("layer")]
     columns += [f"{titles[kind]}, {names[how]}" for kind in kinds for how in ("plain", "centred")]
-    columns += [say("language told right: linear / neighbours / less the mean"), names["offset"]]
+    columns.append(say("language told right: linear / neighbours / less the mean"))
+    columns += [f"{columns[-1]}, {names['untrained']}", f"{names['offset']} ({names['untrained']})"]
     rows = []
     for layer in range(len(result["offset"])):
         ranked = [
@@ -210,8 +212,12 @@ def _table(result: dict[str, Any], say: Say) -> Table:
             for kind in kinds
             for how in ("plain", "centred")
         ]
-        identity = " / ".join(f"{values[layer]:.3f}" for values in result["identity"].values())
-        rows.append([str(layer), *ranked, identity, number(result["offset"][layer])])
+        identity = [
+            " / ".join(f"{values[layer]:.3f}" for values in of["identity"].values())
+            for of in (result, result["untrained"])
+        ]
+        offset = f"{number(result['offset'][layer])} ({number(result['untrained']['offset'][layer])})"
+        rows.append([str(layer), *ranked, *identity, offset])
     chances = ", ".join(
         f"{titles[kind]} {result[kind]['chance']['reciprocal_rank']:.4f} ({result[kind]['chance']['first']:.4f})"
         for kind in kinds
@@ -223,9 +229,8 @@ def _table(result: dict[str, Any], say: Say) -> Table:
     )
     note = say(
         "Mean reciprocal rank (precision at 1). Chance: {chances}; language .5. Best layer of random weights: "
-        "{random}; language {language}.",
+        "{random}.",
         chances=chances,
         random=random,
-        language=f"{max(result['untrained']['identity']['linear']):.3f}",
     )
     return Table(columns, rows, [True] * len(columns), note)

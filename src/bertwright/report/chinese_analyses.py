@@ -205,7 +205,7 @@ ANALYSES: dict[str, str] = {
     "not shifted": "不移动",
     "from {one} to {other}": "从 {one} 到 {other}",
     "Layer {layer} and α = {alpha}, chosen on other sentences.": "第 {layer} 层，α = {alpha}，由另一些句子选出。",
-    "Tokens in the dictionary: {count}.": "词典里有 {count} 个词元。",
+    "Tokens that the dictionary knows: {count}.": "词典认识的词元：{count} 个。",
     "In brackets what chance gives: the answers at any other places; another sentence's reference.": (
         "括号里是瞎猜：同样的回答放在任意别的位置；用另一句的译文作参考。"
     ),
@@ -222,10 +222,10 @@ ANALYSES: dict[str, str] = {
     "chance": "瞎猜",
     "mean reciprocal rank": "平均倒数排名",
     "cosine to the offset of the languages": "与语言偏移的余弦",
-    "Mean reciprocal rank (precision at 1). Chance: {chances}; language .5. Best layer of random weights: {random}; "
-    "language {language}.": (
-        "平均倒数排名（首位准确率）。瞎猜：{chances}；语言 0.5。随机权重的最好一层：{random}；语言 {language}。"
+    "Mean reciprocal rank (precision at 1). Chance: {chances}; language .5. Best layer of random weights: {random}.": (
+        "平均倒数排名（首位准确率）。瞎猜：{chances}；语言 0.5。随机权重的最好一层：{random}。"
     ),
+    " {count} lines are longer than the model reads, and are left out.": "有 {count} 行超过模型能读的长度，没有使用。",
     # Reconstruction
     "Does the language stay?": "语言会留下来吗？",
     "{model} is shown sentences, nothing masked, and says the most likely token at each place. If its vectors held "

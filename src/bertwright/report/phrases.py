@@ -12,6 +12,11 @@ PHRASES: dict[str, dict[str, str]] = {"en": {}, "zh": CHINESE}
 """Language of the page -> English phrase -> phrase; what is not found stays English."""
 
 
+def too_long(count: int, say: Say) -> str:
+    """What is said of sentences that an analysis leaves out; nothing where there are none."""
+    return say(" {count} lines are longer than the model reads, and are left out.", count=f"{count:,}") if count else ""
+
+
 def speaker(language: str) -> Say:
     """The function that says a phrase in a language.
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from bertwright.report.blocks import Block, Heading, Paragraph, Section, Table
 from bertwright.report.numbers import number, percent
-from bertwright.report.phrases import Say
+from bertwright.report.phrases import Say, too_long
 from bertwright.report.sources import Source, sections_of
 
 
@@ -19,6 +19,7 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
         "the meaning alone, it could answer in any language.",
         model=result["model"],
     )
+    intro += too_long(sum(each["too_long"] for each in result["languages"]), say)
     rows = [
         [each["name"], number(each["sentences"]), percent(each["same"]), percent(each["stays"])]
         for each in result["languages"]

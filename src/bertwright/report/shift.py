@@ -5,7 +5,7 @@ from typing import Any
 from bertwright.report.blocks import Block, Figure, Heading, Paragraph, Section, Table
 from bertwright.report.charts import BASE, Chart, axis, line, rounded
 from bertwright.report.numbers import number, percent
-from bertwright.report.phrases import Say
+from bertwright.report.phrases import Say, too_long
 from bertwright.report.sources import Source, sections_of
 
 COLOURS = ("--blue", "--green", "--purple", "--orange", "--ink")
@@ -49,6 +49,7 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
                 other=other,
                 count=str(result["sentences"]),
             )
+            + too_long(result["too_long"], say)
         ),
     ]
     for name in ("converted", "translated", "bleu_1", "repeated"):
@@ -94,8 +95,8 @@ def _table(result: dict[str, Any], names: dict[str, str], say: Say) -> Table:
         alpha=f"{best['alpha']:g}",
     )
     note += " " + say("In brackets what chance gives: the answers at any other places; another sentence's reference.")
-    if result["entries"] is not None:
-        note += " " + say("Tokens in the dictionary: {count}.", count=number(result["entries"][0]))
+    if result["asked"] is not None:
+        note += " " + say("Tokens that the dictionary knows: {count}.", count=number(result["asked"][0]))
     return Table(["", *(names[name] for name in columns)], rows, [False] + [True] * len(columns), note)
 
 
