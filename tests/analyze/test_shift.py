@@ -231,7 +231,10 @@ def test_the_vector_is_of_other_sentences(
 
     monkeypatch.setattr(module, "mean_vectors", means)
     monkeypatch.setattr(module, "measured", measured)
-    module.shift(trained / "pretrained", parallel, alphas=(1.0,))
+    told: list[tuple[str, int, int | None]] = []
+    module.shift(trained / "pretrained", parallel, alphas=(1.0,), progress=lambda *each: told.append(each))
+    layers = HeadReader(trained / "pretrained").reader.num_layers + 1
+    assert told == [("shifting", number, 3 * layers) for number in range(1, 3 * layers + 1)]
     assert len(seen) == 2
     assert not set.union(*seen) & set.union(*shifted)
 

@@ -6,8 +6,9 @@ alpha = 0 that is reconstruction.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from bertwright.analyze.senses import lone_pieces
 from bertwright.analyze.vectors import Reader
 from bertwright.batches import IGNORED
 from bertwright.errors import UserError
+from bertwright.prepare import Progress
 from bertwright.run import keep_result
 
 ALPHAS = (1.0, 2.0, 3.0)
@@ -59,6 +61,7 @@ def shift(
     alphas: Sequence[float] = ALPHAS,
     shown: Sequence[str] = (),
     folder: Path | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Move sentences of the first language to the second by adding a vector, at every layer.
 
@@ -70,6 +73,7 @@ def shift(
         alphas: multiples of the difference of the means.
         shown: sentences of the first language that are to be among the examples.
         folder: where results/shift.json is written; None: nowhere.
+        progress: told how many of the shifts, by layer and alpha, are done.
 
     Returns:
         {"kind", "model", "languages", "too_long", "alphas", "sentences", "asked", "reconstruction", "unshifted",
@@ -102,7 +106,8 @@ def shift(
     laboratory = Laboratory(head, of_languages(head.token_languages(others), translations), translations)
     means = [mean_vectors(reader, side) for side in others]
     difference = torch.from_numpy(means[1] - means[0])
-    shifted, goal = measured(laboratory, one, other, difference, alphas, target=1)
+    over = counted(progress, 3 * len(difference) * len(alphas))
+    shifted, goal = measured(laboratory, one, other, difference, alphas, target=1, over=over)
     unshifted, _ = measured(laboratory, one, other, difference[:1], [0.0], target=1)
     result: dict[str, Any] = {
         "kind": "shift",
@@ -111,25 +116,32 @@ def shift(
         "too_long": too_long,
         "alphas": list(alphas),
         "sentences": len(halves(one)[1]),
-        "asked": translations
-        and [
-            sum(token in entries for ids in halves(side)[1] for token in ids.tolist())
-            for side, entries in zip((one, other), translations, strict=True)
-        ],
+        "asked": translations and list(map(asked_of, (one, other), translations)),
         "reconstruction": [
             reconstructed(head.read_off(side), side, laboratory.language, number)
             for number, side in enumerate((one, other))
         ],
         "unshifted": {name: values and values[0][0] for name, values in unshifted.items()},
         "shift": shifted,
-        "random": measured(laboratory, one, other, random_like(difference, tested), alphas, target=1)[0],
-        "reverse": measured(laboratory, other, one, -difference, alphas, target=0)[0],
+        "random": measured(laboratory, one, other, random_like(difference, tested), alphas, target=1, over=over)[0],
+        "reverse": measured(laboratory, other, one, -difference, alphas, target=0, over=over)[0],
     }
     layer, index = (int(each) for each in np.unravel_index(goal.argmax(), goal.shape))
     result["best"] = {"layer": layer, "alpha": alphas[index]}
     pairs = [*((text, None) for text in shown), *zip(texts[0][:SHOWN], texts[1], strict=False)]
     result["examples"] = examples(head, pairs, difference[layer], layer, alphas)
     return keep_result(result, folder)
+
+
+def counted(progress: Progress | None, total: int) -> Callable[[], None]:
+    """What is called after each of so many shifts, and tells how many are done."""
+    numbers = count(1)
+
+    def over() -> None:
+        if progress is not None:
+            progress("shifting", next(numbers), total)
+
+    return over
 
 
 def mean_vectors(reader: Reader, sequences: Sequence[np.ndarray]) -> np.ndarray:
@@ -193,6 +205,11 @@ def halves(sequences: Sequence[np.ndarray]) -> tuple[Sequence[np.ndarray], Seque
     return sequences[:middle], sequences[middle:]
 
 
+def asked_of(sequences: Sequence[np.ndarray], entries: Container[int]) -> int:
+    """How many tokens of the half that tells are in the dictionary."""
+    return sum(token in entries for ids in halves(sequences)[1] for token in ids.tolist())
+
+
 def of_languages(
     language: np.ndarray, translations: tuple[dict[int, set[int]], dict[int, set[int]]] | None
 ) -> np.ndarray:
@@ -216,6 +233,7 @@ def measured(
     alphas: Sequence[float],
     *,
     target: int,
+    over: Callable[[], None] = lambda: None,
 ) -> tuple[dict[str, Any], np.ndarray]:
     """What shifting by a vector for each layer, or each layer and sentence, does, by layer and alpha.
 
@@ -226,6 +244,7 @@ def measured(
         vectors: [1 + layers, D] or [1 + layers, S, D].
         alphas: what they are multiplied by.
         target: number of the language that is wanted.
+        over: called after each layer and alpha.
 
     Returns:
         The shares of the second half of the sentences, and of the first half what is to be high, [1 + layers, alphas].
@@ -238,6 +257,7 @@ def measured(
             for number, told in enumerate(halves(said)):
                 found = shares(laboratory, shown[number], right[number], told, target)
                 grid[number, :, layer, index] = [found[name] for name in SHARES]
+            over()
     result: dict[str, Any] = {name: values.round(5).tolist() for name, values in zip(SHARES, grid[1], strict=True)}
     if laboratory.translations is None:
         result |= {"translated": None, "translated_chance": None}

@@ -432,7 +432,9 @@ def shift(
     """Reconstruction, and sentences moved to the other language by adding a vector (slides 80 to 82)."""
     from bertwright.analyze import shift as run_shift
 
-    result = run_shift(model, (one, other), dictionary, most=most, shown=shown or [], folder=folder_of(run))
+    options = {"most": most, "shown": shown or [], "folder": folder_of(run)}
+    with stages() as (_, progress):
+        result = run_shift(model, (one, other), dictionary, **options, progress=progress.counter)
     _tell_too_long(result["too_long"])
     best = result["best"]
     place = result["alphas"].index(best["alpha"])
