@@ -96,6 +96,7 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
             heading = say("mean reciprocal rank of {count} {kind}", count=number(result[kind]["count"]), kind=title)
             chart = rank_curves(result[kind], result["untrained"][kind], _names(say))
             blocks += [Heading(heading), Figure(chart, summary=heading, height=340)]
+    blocks.append(_rank_table(result, say))
     if result["over_time"]:
         blocks.append(Heading(say("In the course of pre-training")))
         for title, chart in time_curves(result["over_time"], result, _names(say)):
@@ -111,7 +112,7 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
         Heading(say("Where the language is")),
         Paragraph(told),
         Figure(identity_curves(result, _names(say)), summary=say("Where the language is"), height=340),
-        _table(result, say),
+        _identity_table(result, say),
     ]
 
 
@@ -197,40 +198,42 @@ def time_curves(
     return charts
 
 
-def _table(result: dict[str, Any], say: Say) -> Table:
+def _rank_table(result: dict[str, Any], say: Say) -> Table:
     kinds = [kind for kind in ("sentences", "words") if result[kind] is not None]
-    titles = {"sentences": say("sentences"), "words": say("words")}
     names = _names(say)
-    columns = [say("layer")]
-    columns += [f"{titles[kind]}, {names[how]}" for kind in kinds for how in ("plain", "centred")]
-    columns.append(say("language told right: linear / neighbours / less the mean"))
-    columns += [f"{columns[-1]}, {names['untrained']}", f"{names['offset']} ({names['untrained']})"]
+    ways = [(kind, how) for kind in kinds for how in ("plain", "centred")]
+    columns = [names["layer"], *(f"{names[kind]}, {names[how]}" for kind, how in ways)]
     rows = []
     for layer in range(len(result["offset"])):
-        ranked = [
-            f"{result[kind][how]['reciprocal_rank'][layer]:.3f} ({result[kind][how]['first'][layer]:.3f})"
-            for kind in kinds
-            for how in ("plain", "centred")
-        ]
-        identity = [
-            " / ".join(f"{values[layer]:.3f}" for values in of["identity"].values())
-            for of in (result, result["untrained"])
-        ]
-        offset = f"{number(result['offset'][layer])} ({number(result['untrained']['offset'][layer])})"
-        rows.append([str(layer), *ranked, *identity, offset])
+        of_ways = [result[kind][how] for kind, how in ways]
+        values = [f"{each['reciprocal_rank'][layer]:.3f} ({each['first'][layer]:.3f})" for each in of_ways]
+        rows.append([str(layer), *values])
     chances = ", ".join(
-        f"{titles[kind]} {result[kind]['chance']['reciprocal_rank']:.4f} ({result[kind]['chance']['first']:.4f})"
+        f"{names[kind]} {result[kind]['chance']['reciprocal_rank']:.4f} ({result[kind]['chance']['first']:.4f})"
         for kind in kinds
     )
     random = ", ".join(
-        f"{titles[kind]} {max(plain['reciprocal_rank']):.4f} ({max(plain['first']):.4f})"
+        f"{names[kind]} {max(plain['reciprocal_rank']):.4f} ({max(plain['first']):.4f})"
         for kind in kinds
         for plain in [result["untrained"][kind]["plain"]]
     )
     note = say(
-        "Mean reciprocal rank (precision at 1). Chance: {chances}; language .5. Best layer of random weights: "
-        "{random}.",
+        "Mean reciprocal rank (precision at 1). Chance: {chances}. Best layer of random weights: {random}.",
         chances=chances,
         random=random,
     )
     return Table(columns, rows, [True] * len(columns), note)
+
+
+def _identity_table(result: dict[str, Any], say: Say) -> Table:
+    names = _names(say)
+    columns = [names["layer"], *(names[kind] for kind in result["identity"]), names["offset"]]
+    rows = []
+    for layer in range(len(result["offset"])):
+        values, random = (
+            [*(of["identity"][kind][layer] for kind in result["identity"]), of["offset"][layer]]
+            for of in (result, result["untrained"])
+        )
+        cells = [f"{value:.3f} ({other:.3f})" for value, other in zip(values, random, strict=True)]
+        rows.append([str(layer), *cells])
+    return Table(columns, rows, [True] * len(columns), say("In brackets random weights. Chance is .5."))

@@ -216,15 +216,15 @@ ANALYSES: dict[str, str] = {
     "language told right by a linear probe": "线性探针判对语言",
     "by the nearest neighbours": "最近邻判对",
     "by the nearest, less the mean of the language": "减去语言均值后最近邻判对",
-    "language told right: linear / neighbours / less the mean": "判对语言：线性 / 最近邻 / 减去均值后",
     "as they are": "原样",
     "less the mean of the language": "减去语言均值",
     "chance": "瞎猜",
     "mean reciprocal rank": "平均倒数排名",
     "cosine to the offset of the languages": "与语言偏移的余弦",
-    "Mean reciprocal rank (precision at 1). Chance: {chances}; language .5. Best layer of random weights: {random}.": (
-        "平均倒数排名（首位准确率）。瞎猜：{chances}；语言 0.5。随机权重的最好一层：{random}。"
+    "Mean reciprocal rank (precision at 1). Chance: {chances}. Best layer of random weights: {random}.": (
+        "平均倒数排名（首位准确率）。瞎猜：{chances}。随机权重的最好一层：{random}。"
     ),
+    "In brackets random weights. Chance is .5.": "括号里是随机权重。瞎猜是 0.5。",
     " {count} lines are longer than the model reads, and are left out.": "有 {count} 行超过模型能读的长度，没有使用。",
     # Reconstruction
     "Does the language stay?": "语言会留下来吗？",
