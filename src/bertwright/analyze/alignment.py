@@ -177,7 +177,10 @@ def learnt_kinds(
         first, second = (lone_pieces(reader.checkpoint.tokenizer, word).tolist() for word in (one, other))
         if len(first) == len(second) == 1 and first != second and met.isdisjoint((*first, *second)):
             met.update((*first, *second))
-            learnt = learnt | set(second) if first[0] in learnt else learnt - set(second)
+            if first[0] in learnt:
+                learnt.add(second[0])
+            else:
+                learnt.discard(second[0])
     return learnt
 
 

@@ -111,10 +111,11 @@ def _owners(counts: np.ndarray) -> np.ndarray:
     Half a time more in the others: what was met once or twice is of no language yet.
     """
     sizes = counts.sum(axis=1, keepdims=True)
-    first = (counts / sizes).argmax(axis=0)
+    rates = counts / sizes
+    first = rates.argmax(axis=0)
     own = np.arange(len(counts))[:, None] == first
-    others = np.where(own, 0.0, (counts + 0.5) / sizes).max(axis=0)
-    return np.where((counts / sizes).max(axis=0) > OFTEN * others, first, IGNORED)
+    others = np.where(own, 0.0, rates + 0.5 / sizes).max(axis=0)
+    return np.where(rates.max(axis=0) > OFTEN * others, first, IGNORED)
 
 
 def script_of(token: str) -> str | None:
