@@ -184,6 +184,23 @@ def test_commands_of_a_page_have_these_options(page: str) -> None:
             assert [option for option in options if option not in told] == [], f"{block.place}: {line}"
 
 
+@pytest.mark.parametrize(
+    ("page", "heading"),
+    [
+        ("lecture.md", r"^## Slides? (\d+)(?: (?:and|to) (\d+))?: "),
+        ("lecture.zh-CN.md", r"^## 第 (\d+)(?:(?: 到 |、)(\d+))? 页："),
+    ],
+)
+def test_every_slide_of_the_lecture_has_its_section(page: str, heading: str):
+    """A section with commands for each of the slides 53 to 82, in their order, and no slide twice."""
+    text = (PROJECT / "docs" / page).read_text(encoding="utf-8")
+    found = [(int(first), int(last or first)) for first, last in re.findall(heading, text, re.MULTILINE)]
+    assert [slide for first, last in found for slide in range(first, last + 1)] == list(range(53, 83))
+    sections = re.split(r"^## ", text, flags=re.MULTILINE)[1:]
+    assert len(sections) == len(found)
+    assert [section.splitlines()[0] for section in sections if "```" not in section] == []
+
+
 @pytest.mark.parametrize("name", [ENGLISH, CHINESE])
 def test_readme_is_short(name: str):
     assert len(read_page(name).splitlines()) < 200

@@ -14,12 +14,11 @@ what is there goes on, or is not done again.
 
 All is measured at the last step, not where the held-out loss is best, and the alignment at 24 checkpoints. The plateau
 (P20) is the loss of a model that knows the language of a token, how frequent it is and how masks are drawn, and nothing
-of its neighbours; the fall is looked for in the training loss after it first came near that. Settings are
-compared at equal loss, too, so many nats below each one's own plateau: one that is still on it when its steps are over
-has decided nothing about alignment (P19, P21). Zero-shot transfer (P13): is a verse of the Old or of the New Testament?
-Learnt in one language or in both, asked of held-back verses of both, from the run and from random weights. Both
-languages have sentences of exactly the same lengths, so that the length alone finds many translations: words are what
-counts, and what the length gives is told.
+of its neighbours; the fall is looked for in the training loss after it first came near that. A setting that is still
+on it when its steps are over has decided nothing about alignment (P19, P21). Zero-shot transfer (P13): is a verse of
+the Old or of the New Testament? Learnt in one language or in both, asked of held-back verses of both, from the run and
+from random weights. Both languages have sentences of exactly the same lengths, so that the length alone finds many
+translations: words are what counts, and what the length gives is told.
 
 What is kept apart is so in this process only: `bertwright analyze` on such a run would read both languages with the
 positions and special tokens of the first one.
@@ -69,15 +68,16 @@ APART = ("positions", "specials")
 SPARE = "spare-cls spare-sep spare-mask"
 """A line of its own: tokens that nothing else uses."""
 LENGTH = 128
+HELD_OUT = 0.02
+"""Share of the text that the held-out loss is of."""
+FRAME = 2
+"""[CLS] and [SEP] of a verse."""
 
 KINDS = ("plain", "centred")
 """Vectors as they are, and less the mean of their language."""
 
 KEPT = 0.1
 """Of the tokens that are asked so many are shown."""
-
-BELOW = (0.5, 1.0)
-"""Nats below the plateau, where alignments are compared."""
 
 PARTS, NEAR = 400, 0.1
 """The course of the loss: means over so many parts of the run; so many nats from a level are near it."""
@@ -120,6 +120,8 @@ def main() -> None:
     testament(run, last)
     text = folder / f"text-a-{given.share:g}.txt"
     level = plateau(text, given.random_share)
+    lines = text.read_text(encoding="utf-8").splitlines()
+    read = 2 * (1 - HELD_OUT) * (sum(len(line.split()) for line in lines) + FRAME * len(lines))
     steps = [record for record in Run(run).read_log() if "loss" in record]
     losses = np.array([record["loss"] for record in steps])
     found = {
@@ -127,8 +129,7 @@ def main() -> None:
         "plateau": level,
         **course(losses, level),
         "training_loss": float(losses[-len(losses) // 100 :].mean()),
-        "epochs": sum(record["tokens"] for record in steps) / (2 * len(text.read_text(encoding="utf-8").split())),
-        "first_at": [first_at(run, level - below) for below in BELOW],
+        "epochs": sum(record["tokens"] for record in steps) / read,
     }
     keep_result({"kind": "laboratory", **found}, run)
     runs = sorted(path.parents[1] for path in folder.glob("*/results/laboratory.json"))
@@ -203,7 +204,7 @@ def recipe_of(given: argparse.Namespace, run: Path) -> PretrainRecipe:
         {
             "run": str(run),
             "store": str(given.folder / f"store-{given.share:g}"),
-            "corpus": {"files": files, "reader": "symbols", "held_out": 0.02},
+            "corpus": {"files": files, "reader": "symbols", "held_out": HELD_OUT},
             "tokenizer": {"kind": "symbols", "vocabulary_size": 2 * WORDS + 16, "minimum_frequency": 1},
             "model": {"layers": given.layers, "width": 64, "heads": 1, "inner_width": 256, "max_length": 2 * LENGTH},
             "objective": {
@@ -247,12 +248,6 @@ def testament(run: Path, last: Path) -> None:
     }
     tests = {letter: str(run.parent / f"testament-held-{letter}.tsv") for letter in "ab"}
     transfer(recipes, {"laboratory": str(last)}, tests, Trainings(run, print), seeds=(1, 2))
-
-
-def first_at(run: Path, loss: float) -> float | None:
-    """Precision at 1 of words, in the best layer of the first checkpoint with so low a held-out loss, or None."""
-    over_time = read_json(run / "results" / "alignment.json")["over_time"]
-    return next((each["words"]["first"] for each in over_time if each["loss"] < loss), None)
 
 
 def by_length(sentences: Path) -> float:
@@ -302,7 +297,6 @@ def table(runs: Sequence[Path]) -> str:
         "plateau, share near it, fall",
         "words: rank, first, layer",
         "less the means",
-        "first, .5 and 1 nats below the plateau",
         "first, random weights",
         "shifted: layer, alpha",
         "converted",
@@ -314,7 +308,7 @@ def table(runs: Sequence[Path]) -> str:
     for run in runs:
         results = {path.stem: read_json(path) for path in (run / "results").glob("*.json")}
         loss, words = results["laboratory"], results["alignment"]["words"]
-        layer = int(np.argmax(words["plain"]["first"]))
+        layer = int(np.argmax(words["plain"]["reciprocal_rank"]))
         ranks = [f"{words[kind]['reciprocal_rank'][layer]:.3f}, {words[kind]['first'][layer]:.3f}" for kind in KINDS]
         moved, best = results["shift"], results["shift"]["best"]
         place, random = moved["alphas"].index(best["alpha"]), moved["random"]["translated"]
@@ -332,7 +326,6 @@ def table(runs: Sequence[Path]) -> str:
             f"{loss['plateau']:.3f}, {loss['stays']:.2f}, {loss['falls']:.3f}",
             f"{ranks[0]}, {layer}",
             ranks[1],
-            ", ".join("never" if first is None else f"{first:.3f}" for first in loss["first_at"]),
             f"{max(results['alignment']['untrained']['words']['plain']['first']):.3f}",
             f"{best['layer']}, {best['alpha']:g}",
             f"{converted:.3f}",

@@ -86,7 +86,6 @@ def main() -> None:
         load_checkpoint(checkpoint_folder(checkpoint), weights=False)  # before an hour of training
     folder: Path = given.folder
     folder.mkdir(parents=True, exist_ok=True)
-    entries = dictionary(folder)
     head = folder / "head"
     if "head" in given.only and not (head / "results" / "pretrain.json").exists():
         pretrain(head_recipe(given.multilingual, folder), resume=(head / "recipe.toml").exists())
@@ -95,16 +94,17 @@ def main() -> None:
         for name in TRIED_ON:
             best_rates(name, folder, encoders)
     measures: dict[str, Callable[[Path], object]] = {
-        "alignment": lambda out: alignment(head, pud(folder), entries, folder=out),
-        "shift": lambda out: shift(head, pud(folder), entries, alphas=ALPHAS, shown=SHOWN, folder=out),
+        "alignment": lambda out: alignment(head, pud(folder), dictionary(folder), folder=out),
+        "shift": lambda out: shift(head, pud(folder), dictionary(folder), alphas=ALPHAS, shown=SHOWN, folder=out),
         "questions": lambda out: questions(folder, out, encoders),
         "tags": lambda out: tags(folder, out, encoders),
     }
-    for name in (name for name in measures if name in given.only):
-        if name in ("questions", "tags") or not (folder / name / "results" / f"{name}.json").exists():
-            measures[name](folder / name)
-        for language in ("en", "zh"):
-            print(write_report([folder / name], folder / f"{name}.{language}.html", language=language))
+    for name, measure in measures.items():
+        if name in given.only:
+            if name in ("questions", "tags") or not (folder / name / "results" / f"{name}.json").exists():
+                measure(folder / name)
+            for language in ("en", "zh"):
+                print(write_report([folder / name], folder / f"{name}.{language}.html", language=language))
 
 
 def questions(folder: Path, out: Path, encoders: dict[str, str]) -> None:

@@ -13,15 +13,16 @@ from bertwright.analyze.alignment import (
     chosen,
     identified,
     learnt_kinds,
-    measured,
     offsets,
     ranked,
     ranks,
+    ranks_and_probes,
     vectors_of,
 )
 from bertwright.analyze.linear_probe import nearest, probe
 from bertwright.analyze.parallel import Words, read_dictionary, read_parallel, whole_pieces, words_in
 from bertwright.analyze.vectors import Reader
+from bertwright.config import TokenizerSettings
 from bertwright.errors import UserError
 from bertwright.report import write_report
 from bertwright.report.alignment import alignment_sections
@@ -29,6 +30,7 @@ from bertwright.report.blocks import Figure, Table
 from bertwright.report.phrases import speaker
 from bertwright.report.sources import read_sources
 from bertwright.run import keep_result
+from bertwright.tokenizer import Tokenizer
 from helpers import ENDS, SUBJECTS, WORDS, call
 
 
@@ -112,8 +114,8 @@ def test_words_are_averaged_over_their_sentences(trained: Path, parallel: tuple[
     )
     for side, again in zip(words, thrice, strict=True):
         assert list(map(tuple, again.ids)) == list(map(tuple, side.ids)), "lines that come again are one"
-    sides = chosen(reader, texts, words, many)
-    found = measured(reader, sides)
+    sides, _ = chosen(reader, texts, words, many)
+    found = ranks_and_probes(reader, sides)
     assert found["words"]["count"] == len(words[0].places) >= 20
     word = next(iter(words[0].places))
     spots = [number for number in range(0, 60, 2) if word in texts[0][number]][:8]
@@ -140,7 +142,7 @@ def test_the_probe_is_asked_for_tokens_that_it_has_not_seen(trained: Path, paral
     texts, _ = read_parallel(reader, parallel, 60)
     subjects = list(SUBJECTS)
     pairs = list(zip(subjects[::2], subjects[1::2], strict=False))
-    sides = chosen(reader, texts, none, pairs)
+    sides, _ = chosen(reader, texts, none, pairs)
     kinds = [[int(side.ids[number][place[0]]) for number, place in side.probed] for side in sides]
     size = len(kinds[0]) // 2
     assert len(kinds[0]) == len(kinds[1]) == 2 * size > 10
@@ -154,19 +156,33 @@ def test_the_probe_is_asked_for_tokens_that_it_has_not_seen(trained: Path, paral
 
 
 def test_a_word_and_its_translation_are_learnt_both_or_neither(trained: Path) -> None:
-    reader = Reader.load(trained / "pretrained")
-    encode = reader.checkpoint.tokenizer.encode
+    tokenizer = Reader.load(trained / "pretrained").checkpoint.tokenizer
+    encode = tokenizer.encode
     words = [word for word in "好差脏乱很不的是房店间早餐前台" if len(encode(word)) == 1 and encode(word)[0] > 4]
     pairs = [*zip(words[::2], words[1::2], strict=False)]
     ids = [[int(encode(word)[0]) for word in pair] for pair in pairs]
     assert len(ids) > 4
     kinds = np.unique(np.concatenate(ids))
-    found = [learnt_kinds(reader, kinds, pairs, np.random.default_rng(seed)) for seed in range(20)]
+    found = [learnt_kinds(tokenizer, kinds, pairs, np.random.default_rng(seed))[0] for seed in range(20)]
     assert all((one in learnt) == (other in learnt) for learnt in found for one, other in ids)
     # Some pairs on either side, in the mean half of them.
     assert 0.35 < np.mean([one in learnt for learnt in found for one, _ in ids]) < 0.65
-    alone = [learnt_kinds(reader, kinds, [], np.random.default_rng(seed)) for seed in range(20)]
+    alone = [learnt_kinds(tokenizer, kinds, [], np.random.default_rng(seed))[0] for seed in range(20)]
     assert not all((one in learnt) == (other in learnt) for learnt in alone for one, other in ids)
+
+
+def test_spellings_of_a_word_are_coupled_with_its_translation() -> None:
+    """Captions are in lower case where a dictionary of German has capitals; what is unknown is no word."""
+    words = ["dog", "Dog", "hund", "Hund", "cat", "katze", "Katze", "sun"]
+    tokenizer = Tokenizer.train([" ".join(words)] * 4, TokenizerSettings(kind="symbols", minimum_frequency=1))
+    ids = {word: int(tokenizer.encode(word)[0]) for word in words}
+    pairs = [("dog", "Hund"), ("cat", "Katze"), ("dog", "Katze"), ("sun", "Sonne"), ("moon", "Mond")]
+    kinds = np.array(sorted({*ids.values(), tokenizer.unk_id}))
+    found = [learnt_kinds(tokenizer, kinds, pairs, np.random.default_rng(seed)) for seed in range(20)]
+    assert {coupled for _, coupled in found} == {2}
+    for group in (["dog", "Dog", "hund", "Hund"], ["cat", "katze", "Katze"]):
+        shares = [np.mean([ids[word] in learnt for word in group]) for learnt, _ in found]
+        assert set(shares) == {0.0, 1.0}
 
 
 def test_translations_side_by_side_are_no_language() -> None:
@@ -217,7 +233,7 @@ def test_over_time(trained: Path, parallel: tuple[Path, Path], tmp_path: Path) -
     assert "In the course of pre-training" in page
     assert "several runs" not in page
     less = copy.deepcopy(result)
-    less["sentences"]["plain"]["first"] = [0.111, 0.222]
+    less["sentences"]["plain"] = {"first": [0.333, 0.222], "reciprocal_rank": [0.4, 0.5]}  # the rank chooses the layer
     less["over_time"][0]["sentences"]["first"] = 0.123
     (tmp_path / "fifth").mkdir()
     keep_result(less, tmp_path / "fifth")

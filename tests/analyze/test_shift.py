@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from bertwright.analyze.head import HeadReader, reconstructed, token_languages
-from bertwright.analyze.shift import SHARES, Laboratory, bleu_1, measured, random_like, shares, shift, single_tokens
+from bertwright.analyze.shift import SHARES, Bilingual, bleu_1, random_like, shares, shift, shift_grid, single_tokens
 from bertwright.analyze.vectors import Reader
 from bertwright.batches import IGNORED
 from bertwright.errors import UserError
@@ -99,10 +99,10 @@ def test_chinese_words_of_a_real_vocabulary(checkpoints: Path, data: Path, tmp_p
 def test_shares_by_hand(head: HeadReader) -> None:
     """Five of six tokens are of the first language; one of them is of the second one now, and one of neither."""
     language = np.array([0, 0, 0, 1, 1, IGNORED])
-    laboratory = Laboratory(head, language, ({0: {3}, 1: {4}}, {}))
+    bilingual = Bilingual(head, language, ({0: {3}, 1: {4}}, {}))
     shown, said = [np.array([0, 1, 2]), np.array([0, 1, 5])], [np.array([3, 1, 5]), np.array([0, 3, 3])]
     references = [np.array([3, 1, 4]), np.array([0, 0, 0])]
-    found = shares(laboratory, shown, references, said, 1)
+    found = shares(bilingual, shown, references, said, 1)
     assert found["converted"] == pytest.approx(2 / 5)  # 3 for the first 0, and 3 for the last 1
     assert found["translated"] == 1 / 4  # of 0, 1, 0 and 1 only the first
     assert found["translated_chance"] == pytest.approx((1 / 2 + 0 + 1 / 2 + 0) / 4)  # half of the answers are 3
@@ -189,11 +189,11 @@ def test_a_planted_vector_converts_and_the_better_half_does_not_choose(head: Hea
     vectors = torch.zeros(last + 1, len(vector))
     vectors[last] = 100 * vector
     translations = ({int(ids[0]): {token} for ids in sequences[2:]}, {})
-    laboratory = Laboratory(head, language, translations)
-    result, goal = measured(laboratory, sequences, sequences, vectors, [0.0, 1.0], target=1)
+    bilingual = Bilingual(head, language, translations)
+    result, chosen_by = shift_grid(bilingual, sequences, sequences, vectors, [0.0, 1.0], target=1)
     assert result["converted"][last] == [0.0, 1.0]
     assert result["translated"][last] == [0.0, 1.0]
-    assert goal[last].tolist() == [0.0, 0.0], "the first half has no word of the dictionary"
+    assert chosen_by[last].tolist() == [0.0, 0.0], "the first half has no word of the dictionary"
 
 
 def test_reconstruction_counts() -> None:
@@ -219,18 +219,18 @@ def test_the_vector_is_of_other_sentences(
     module = import_module("bertwright.analyze.shift")
     seen: list[set[int]] = []
     shifted: list[set[int]] = []
-    honest, measure = module.mean_vectors, module.measured
+    honest, measure = module.language_mean, module.shift_grid
 
     def means(reader: Any, sequences: Sequence[np.ndarray]) -> np.ndarray:
         seen.append(set(map(id, sequences)))
         return honest(reader, sequences)
 
-    def measured(laboratory: Any, one: Any, other: Any, *more: Any, **options: Any) -> Any:
+    def grid(bilingual: Any, one: Any, other: Any, *more: Any, **options: Any) -> Any:
         shifted.append({id(ids) for side in (one, other) for ids in side})
-        return measure(laboratory, one, other, *more, **options)
+        return measure(bilingual, one, other, *more, **options)
 
-    monkeypatch.setattr(module, "mean_vectors", means)
-    monkeypatch.setattr(module, "measured", measured)
+    monkeypatch.setattr(module, "language_mean", means)
+    monkeypatch.setattr(module, "shift_grid", grid)
     told: list[tuple[str, int, int | None]] = []
     module.shift(trained / "pretrained", parallel, alphas=(1.0,), progress=lambda *each: told.append(each))
     layers = HeadReader(trained / "pretrained").reader.num_layers + 1

@@ -18,7 +18,7 @@ from bertwright.checkpoint import load_checkpoint
 from bertwright.config import FinetuneRecipe, ReadingSettings
 from bertwright.errors import UserError
 from bertwright.finetune import finetune
-from bertwright.recipe import load_recipe
+from bertwright.recipe import load_recipe, parse
 from bertwright.report import write_report
 from bertwright.run import read_json
 from bertwright.tasks import QuestionAnswering, Tag
@@ -191,7 +191,7 @@ def test_questions_on_passages_of_training_are_no_tests(tmp_path: Path) -> None:
             *(("n4", "ein Hund", "Wo?"), ("n5", "das Meer", "Was?")),
         ),
     }
-    found, dropped = MODULE._tests(task, [trained_on], tests, 10)
+    found, dropped = MODULE._tests(dict.fromkeys(tests, task), [trained_on], tests, 10)
     assert {name: [each.id for each in examples] for name, examples in found.items()} == {
         "english": ["n2"],
         "german": ["n4"],
@@ -275,16 +275,77 @@ def test_the_page(done: Path, language: str, word: str) -> None:
     assert {"en": "By how much small is better", "zh": "small 高出多少"}[language] in page
 
 
+def test_a_test_is_read_as_the_recipe_of_its_name_reads(recipe: Path, trained: Path, tmp_path: Path) -> None:
+    """Two languages of a task seldom come in files of the same columns; a seed that is given twice is one."""
+    with (trained / "train.csv").open(encoding="utf-8", newline="") as file:
+        rows = [(row["text"] + "呀", row["label"]) for row in csv.DictReader(file)]
+    columns = {"data": {"text_column": "review", "label_column": "stars"}, "train": {"epochs": 1}}
+    files = {}
+    for side, part in (("train", rows[:40]), ("development", rows[40:])):
+        files[side] = tmp_path / f"{side}.csv"
+        with files[side].open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([("review", "stars"), *part])
+    loaded = changed(load_recipe(FinetuneRecipe, recipe), {"train": {"epochs": 1}})
+    other = changed(loaded, {"data": {**columns["data"], **{side: str(path) for side, path in files.items()}}})
+    told = written(tmp_path / "told.csv", [("很好", "positive")])
+    asked = tmp_path / "asked.csv"
+    asked.write_text("review,stars\n太好了,positive\n", encoding="utf-8")
+    result = transfer(
+        {"first": loaded, "other": other},
+        {"small": str(trained / "pretrained" / "best")},
+        {"first": str(told), "other": str(asked)},
+        Trainings(tmp_path / "out"),
+        seeds=(1, 1),
+    )
+    assert result["tests"] == {"first": 1, "other": 1}
+    assert result["seeds"] == [1]
+    assert {len(scores["accuracy"]) for row in result["rows"] for scores in row["scores"].values()} == {1}
+
+
+def test_what_is_cut_is_told(tmp_path: Path, trained: Path) -> None:
+    """Of questions and answers that do not fit into the windows, in training and in the tests."""
+    long = "这家酒店的早餐和房间到底怎么样呢" * 4 + "？"
+    rows = [
+        {"context": f"{word}。" + "房间很好。" * 3, "qas": [{"id": word, "question": long, "answers": [answer]}]}
+        for word in ("早餐好", "服务好", "地铁近", "电梯慢")
+        for answer in [{"text": word, "answer_start": 0}]
+    ]
+    file, test = tmp_path / "train.json", tmp_path / "test.json"
+    file.write_text(json.dumps({"data": [{"title": "x", "paragraphs": rows}]}), encoding="utf-8")
+    asked = {"context": "窗户大。房间很好。", "qas": [{**rows[0]["qas"][0], "id": "asked"}]}
+    asked["qas"][0]["answers"] = [{"text": "窗户大", "answer_start": 0}]
+    test.write_text(json.dumps({"data": [{"title": "y", "paragraphs": [asked]}]}), encoding="utf-8")
+    settings = {
+        "task": "qa",
+        "run": "unused",
+        "data": {"train": str(file), "development_share": 0.25},
+        "start": {"checkpoint": "unused"},
+        "train": {**SMALL_TRAINING, "epochs": 1, "length": 32},
+    }
+    told: list[str] = []
+    transfer(
+        {"questions": parse(FinetuneRecipe, settings)},
+        {"small": str(trained / "pretrained" / "best")},
+        {"asked": str(test)},
+        Trainings(tmp_path / "out", told.append),
+        seeds=(1,),
+    )
+    cut = [line.split()[0] for line in told if "questions have more than 10 tokens" in line]
+    assert cut == ["3", "1", "1"] * 2, "to learn from, for development and of the test, for the encoder and without one"
+
+
 def test_bad_input(recipe: Path, trained: Path, tmp_path: Path) -> None:
     """No test, a test with other labels, recipes of two tasks, an encoder that is not there or too short."""
     loaded = load_recipe(FinetuneRecipe, recipe)
     encoders = {"small": str(trained / "pretrained" / "best")}
     stars = written(tmp_path / "stars.csv", [("好", "5 stars"), ("坏", "1 star")])
     pair = loaded.model_copy(update={"task": "pair"})
+    number = changed(loaded, {"data": {"label_kind": "number"}})
     for recipes, tests, found in (
         ({"chinese": loaded}, {}, "no test is given"),
         ({"chinese": loaded}, {"stars": str(stars)}, "its labels are 1 star, 5 stars"),
         ({"chinese": loaded, "pairs": pair}, {"stars": str(stars)}, "the recipes are of 2 tasks"),
+        ({"chinese": loaded, "numbers": number}, {"stars": str(stars)}, r"classify \(class\), classify \(number\)"),
         (
             {"chinese": loaded},
             {"known": str(trained / "train.csv")},

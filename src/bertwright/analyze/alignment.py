@@ -22,13 +22,14 @@ import torch
 
 from bertwright.analyze.linear_probe import nearest, probe
 from bertwright.analyze.parallel import SEED, Words, names_of, read_dictionary, read_lines, read_parallel, words_in
-from bertwright.analyze.senses import lone_pieces
+from bertwright.analyze.senses import lone_tokens
 from bertwright.analyze.trainings import checkpoints_of
-from bertwright.analyze.vectors import Reader, normalized
+from bertwright.analyze.vectors import Reader, normalized, token_mean
 from bertwright.errors import UserError
 from bertwright.model.encoder import initialize
 from bertwright.model.heads import BareModel
 from bertwright.run import Run, keep_result
+from bertwright.tokenizer import Tokenizer
 
 PROBED = 2000
 """Tokens of each language that the probe learns from, and is tested on, at most."""
@@ -71,10 +72,10 @@ def alignment(
         folder: where results/alignment.json is written; None: nowhere.
 
     Returns:
-        {"kind", "model", "languages", "too_long" (pairs left out), "over_time"} and what `measured` gives, of the model
-        and under "untrained" with random weights. "over_time" (None if it was not asked for): for each checkpoint
-        "step", "loss" (held out, or None) and, of the layer with the best rank, "sentences" and "words" as
-        {"reciprocal_rank", "first"}.
+        {"kind", "model", "languages", "too_long" (pairs left out), "coupled" (see `learnt_kinds`), "over_time"} and
+        what `ranks_and_probes` gives, of the model and under "untrained" with random weights. "over_time" (None if it
+        was not asked for): for each checkpoint "step", "loss" (held out, or None) and, of the layer with the best rank,
+        "sentences" and "words" as {"reciprocal_rank", "first"}.
 
     Raises:
         UserError: a file is damaged, the files differ in length, too few sentences or words are left, or the model is
@@ -87,14 +88,15 @@ def alignment(
     if dictionary is not None:
         pairs = read_dictionary(Path(dictionary))
         words = words_in(reader, read_lines(parallel), pairs)
-    sides = chosen(reader, texts, words, pairs)
+    sides, coupled = chosen(reader, texts, words, pairs)
     result = {
         "kind": "alignment",
         "model": str(model),
         "languages": names_of(parallel),
         "too_long": too_long,
-        **measured(reader, sides),
-        "untrained": measured(untrained(reader), sides),
+        "coupled": coupled,
+        **ranks_and_probes(reader, sides),
+        "untrained": ranks_and_probes(untrained(reader), sides),
         "over_time": _over_time(Run(Path(model)), places, sides) if over_time else None,
     }
     return keep_result(result, folder)
@@ -115,7 +117,7 @@ def _over_time(run: Run, places: Mapping[int, Path], sides: Sequence[Side]) -> l
     losses = {record["step"]: record["evaluation"]["loss"] for record in run.read_log() if "evaluation" in record}
     found = []
     for step, place in places.items():
-        ranks = measured(Reader.load(place), sides, probed=False)
+        ranks = ranks_and_probes(Reader.load(place), sides, probed=False)
         best: dict[str, Any] = {"step": step, "loss": losses.get(step)}
         for kind in ("sentences", "words"):
             plain = ranks[kind] and ranks[kind]["plain"]
@@ -130,8 +132,8 @@ def chosen(
     texts: tuple[list[str], list[str]],
     words: tuple[Words, Words],
     pairs: Sequence[tuple[str, str]],
-) -> tuple[Side, Side]:
-    """What is looked at in parallel sentences.
+) -> tuple[tuple[Side, Side], int]:
+    """What is looked at in parallel sentences, and how many words are coupled with their translations.
 
     Args:
         reader: of a model with the same tokenizer as all that are measured.
@@ -145,7 +147,7 @@ def chosen(
     encoded = [[ids for ids, _ in reader.encode(side)] for side in texts]
     kinds = np.unique(np.concatenate([ids for side in encoded for ids in side]))
     generator = np.random.default_rng(SEED)
-    learnt = learnt_kinds(reader, kinds, pairs, generator)
+    learnt, coupled = learnt_kinds(reader.checkpoint.tokenizer, kinds, pairs, generator)
     halves = [probed_halves(side, learnt, generator) for side in encoded]
     size = min(PROBED, *(len(half) for side in halves for half in side))
     if not size:
@@ -160,28 +162,35 @@ def chosen(
         Side(ids, [(number, np.array([place])) for half in of_halves for number, place in half[:size]], of_words)
         for ids, of_halves, of_words in zip(encoded, halves, words, strict=True)
     )
-    return first, second
+    return (first, second), coupled
 
 
 def learnt_kinds(
-    reader: Reader, kinds: np.ndarray, pairs: Sequence[tuple[str, str]], generator: np.random.Generator
-) -> set[int]:
-    """One half of the kinds of tokens, and of a word and its translation both or neither.
+    tokenizer: Tokenizer, kinds: np.ndarray, pairs: Sequence[tuple[str, str]], generator: np.random.Generator
+) -> tuple[set[int], int]:
+    """One half of the kinds of tokens, and of a word and its translation both or neither, where both are one token.
 
     A token that the probe has learnt from tells its language by itself; and one whose translation it has learnt from,
-    and which lies beside that, would be told as of the wrong language, the better the languages are aligned.
+    and which lies beside that, would be told as of the wrong language, the better the languages are aligned. Lower
+    case, capitals and the dictionary's own spelling are one word.
+
+    Returns:
+        Those to learn from, and how many words are coupled in this way.
     """
     learnt = set(generator.permutation(kinds)[: len(kinds) // 2].tolist())
-    met: set[int] = set()
-    for one, other in pairs:
-        first, second = (lone_pieces(reader.checkpoint.tokenizer, word).tolist() for word in (one, other))
-        if len(first) == len(second) == 1 and first != second and met.isdisjoint((*first, *second)):
-            met.update((*first, *second))
-            if first[0] in learnt:
-                learnt.add(second[0])
+    spellings = [{form for word in pair for form in (word, word.lower(), word.capitalize())} for pair in pairs]
+    tokens = lone_tokens(tokenizer, (form for forms in spellings for form in forms))
+    there, met, coupled = set(kinds.tolist()), set[int](), 0
+    for forms in spellings:
+        ids = there.intersection(tokens[form] for form in forms if form in tokens)
+        if len(ids) > 1 and met.isdisjoint(ids):
+            met |= ids
+            coupled += 1
+            if min(ids) in learnt:
+                learnt |= ids
             else:
-                learnt.discard(second[0])
-    return learnt
+                learnt -= ids
+    return learnt, coupled
 
 
 def probed_halves(
@@ -204,7 +213,7 @@ def probed_halves(
 # ---------------------------------------------------------------------------------------------- measuring
 
 
-def measured(reader: Reader, sides: Sequence[Side], *, probed: bool = True) -> dict[str, Any]:
+def ranks_and_probes(reader: Reader, sides: Sequence[Side], *, probed: bool = True) -> dict[str, Any]:
     """How translations rank, and where the language is.
 
     Args:
@@ -220,21 +229,15 @@ def measured(reader: Reader, sides: Sequence[Side], *, probed: bool = True) -> d
         "neighbours_centred". "offset": by layer the mean cosine between the difference of a pair of sentences and that
         of the means of other ones; "offset_shuffled": the same of sentences that are no pairs.
     """
-    found = [vectors_of(reader, side, probed=probed) for side in sides]
-    sentences, words, tokens = zip(*found, strict=True)
-    # One mean for each language and layer: that of all tokens of its sentences.
-    sizes = [np.array([len(ids) for ids in side.ids], dtype=np.float32) for side in sides]
-    means = [
-        np.average(found, axis=1, weights=size)[:, None].astype(np.float32)
-        for found, size in zip(sentences, sizes, strict=True)
-    ]
+    sentences, words, tokens = zip(*(vectors_of(reader, side, probed=probed) for side in sides), strict=True)
+    means = [token_mean(of_each, side.ids)[:, None] for of_each, side in zip(sentences, sides, strict=True)]
     result: dict[str, Any] = {
         "sentences": ranked(sentences, means),
         "words": ranked(words, means) if sides[0].words.places else None,
     }
     if probed:
-        one, other = (found[:, 1::2] for found in sentences)
-        gap = np.subtract(*(found[:, ::2].mean(axis=1, keepdims=True) for found in sentences))
+        one, other = (of_each[:, 1::2] for of_each in sentences)
+        gap = np.subtract(*(of_each[:, ::2].mean(axis=1, keepdims=True) for of_each in sentences))
         order = np.random.default_rng(SEED).permutation(one.shape[1])
         result["identity"] = {
             "linear": identified(tokens, probe),

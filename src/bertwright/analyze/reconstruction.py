@@ -74,9 +74,9 @@ def _sentences(head: HeadReader, file: Path, most: int) -> tuple[list[str], int]
     rows, too_long = drawn_rows(head.reader, [lines], most)
     if len(rows) < 2:
         raise UserError(
-            f"{len(rows)} lines have 1 to {head.reader.room} tokens",
+            f"only {len(rows)} different sentences have 1 to {head.reader.room} tokens",
             file=file,
-            expected="different sentences, one a line, two at least",
+            expected="two or more, one a line",
             advice="give sentences that the model takes whole",
         )
     return [text for (text,) in rows], too_long

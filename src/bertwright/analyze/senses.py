@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -168,14 +168,32 @@ def usual_pieces(tokenizer: Tokenizer, sentences: Sequence[Sentence]) -> np.ndar
 
 def lone_pieces(tokenizer: Tokenizer, word: str) -> np.ndarray:
     """The ids of the pieces of a word without a sentence, as it would stand within one, [P]."""
-    before = ""
+    return _pieces_of(tokenizer, [word])[0]
+
+
+def lone_tokens(tokenizer: Tokenizer, words: Iterable[str]) -> dict[str, int]:
+    """Of the words that are a single token, see `lone_pieces`, that token; [UNK] is none."""
+    different = list(dict.fromkeys(words))
+    pieces = zip(different, _pieces_of(tokenizer, different), strict=True)
+    return {word: int(ids[0]) for word, ids in pieces if len(ids) == 1 and ids[0] != tokenizer.unk_id}
+
+
+def _pieces_of(tokenizer: Tokenizer, words: Sequence[str]) -> list[np.ndarray]:
+    befores = [_before(tokenizer, word) for word in words]
+    encoded = tokenizer.encode_batch_with_offsets([before + word for before, word in zip(befores, words, strict=True)])
+    return [
+        ids[overlapping(offsets, len(before), len(before + word))]
+        for before, word, (ids, offsets) in zip(befores, words, encoded, strict=True)
+    ]
+
+
+def _before(tokenizer: Tokenizer, word: str) -> str:
+    """What a word without a sentence needs before it, so that it is cut as within one."""
     if tokenizer.kind == "bpe" and _goes_on(word[:1]):
-        before = " "  # a token of bytes has the space before a word in it
-    elif tokenizer.kind == "unigram" and not _goes_on(word[:1]):
-        before = BEFORE  # it marks begins of texts as it marks spaces, and words of this script have none before them
-    text = before + word
-    ((ids, offsets),) = tokenizer.encode_batch_with_offsets([text])
-    return ids[overlapping(offsets, len(before), len(text))]
+        return " "  # a token of bytes has the space before a word in it
+    if tokenizer.kind == "unigram" and not _goes_on(word[:1]):
+        return BEFORE  # it marks begins of texts as it marks spaces, and words of this script have none before them
+    return ""
 
 
 def _require_pieces(sentence: Sentence, offsets: np.ndarray) -> np.ndarray:

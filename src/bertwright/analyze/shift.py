@@ -18,8 +18,8 @@ from torch import Tensor
 
 from bertwright.analyze.head import HeadReader, reconstructed
 from bertwright.analyze.parallel import names_of, read_dictionary, read_parallel
-from bertwright.analyze.senses import lone_pieces
-from bertwright.analyze.vectors import Reader
+from bertwright.analyze.senses import lone_tokens
+from bertwright.analyze.vectors import Reader, token_mean
 from bertwright.batches import IGNORED
 from bertwright.errors import UserError
 from bertwright.prepare import Progress
@@ -42,7 +42,7 @@ SEED = 1
 
 
 @dataclass(frozen=True)
-class Laboratory:
+class Bilingual:
     """A model, the tokens of its two languages, and which token is which one's translation."""
 
     head: HeadReader
@@ -103,12 +103,12 @@ def shift(
     one, other = (side[:tested] for side in sides)
     others = [side[tested:] for side in sides]
     translations = single_tokens(reader, dictionary, (one, other)) if dictionary is not None else None
-    laboratory = Laboratory(head, of_languages(head.token_languages(others), translations), translations)
-    means = [mean_vectors(reader, side) for side in others]
+    bilingual = Bilingual(head, of_languages(head.token_languages(others), translations), translations)
+    means = [language_mean(reader, side) for side in others]
     difference = torch.from_numpy(means[1] - means[0])
     over = counted(progress, 3 * len(difference) * len(alphas))
-    shifted, goal = measured(laboratory, one, other, difference, alphas, target=1, over=over)
-    unshifted, _ = measured(laboratory, one, other, difference[:1], [0.0], target=1)
+    shifted, chosen_by = shift_grid(bilingual, one, other, difference, alphas, target=1, over=over)
+    unshifted, _ = shift_grid(bilingual, one, other, difference[:1], [0.0], target=1)
     result: dict[str, Any] = {
         "kind": "shift",
         "model": str(model),
@@ -118,15 +118,15 @@ def shift(
         "sentences": len(halves(one)[1]),
         "asked": translations and list(map(asked_of, (one, other), translations)),
         "reconstruction": [
-            reconstructed(head.read_off(side), side, laboratory.language, number)
+            reconstructed(head.read_off(side), side, bilingual.language, number)
             for number, side in enumerate((one, other))
         ],
         "unshifted": {name: values and values[0][0] for name, values in unshifted.items()},
         "shift": shifted,
-        "random": measured(laboratory, one, other, random_like(difference, tested), alphas, target=1, over=over)[0],
-        "reverse": measured(laboratory, other, one, -difference, alphas, target=0, over=over)[0],
+        "random": shift_grid(bilingual, one, other, random_like(difference, tested), alphas, target=1, over=over)[0],
+        "reverse": shift_grid(bilingual, other, one, -difference, alphas, target=0, over=over)[0],
     }
-    layer, index = (int(each) for each in np.unravel_index(goal.argmax(), goal.shape))
+    layer, index = (int(each) for each in np.unravel_index(chosen_by.argmax(), chosen_by.shape))
     result["best"] = {"layer": layer, "alpha": alphas[index]}
     pairs = [*((text, None) for text in shown), *zip(texts[0][:SHOWN], texts[1], strict=False)]
     result["examples"] = examples(head, pairs, difference[layer], layer, alphas)
@@ -144,11 +144,9 @@ def counted(progress: Progress | None, total: int) -> Callable[[], None]:
     return over
 
 
-def mean_vectors(reader: Reader, sequences: Sequence[np.ndarray]) -> np.ndarray:
-    """The mean over all tokens at every layer, [1 + layers, D]."""
-    of_each = reader.means(sequences, [[np.arange(len(ids))] for ids in sequences])
-    sizes = np.array([len(ids) for ids in sequences], dtype=np.float32)
-    return np.average(of_each, axis=1, weights=sizes).astype(np.float32)
+def language_mean(reader: Reader, sequences: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean over all tokens of its sentences at every layer, [1 + layers, D]."""
+    return token_mean(reader.means(sequences, [[np.arange(len(ids))] for ids in sequences]), sequences)
 
 
 def random_like(vectors: Tensor, count: int) -> Tensor:
@@ -182,11 +180,12 @@ def single_tokens(
     tokenizer = reader.checkpoint.tokenizer
     found: tuple[dict[int, set[int]], dict[int, set[int]]] = ({}, {})
     pairs = read_dictionary(Path(dictionary))
-    for one, other in dict.fromkeys([*pairs, *((one.lower(), other.lower()) for one, other in pairs)]):
-        first, second = lone_pieces(tokenizer, one), lone_pieces(tokenizer, other)
-        if len(first) == len(second) == 1 and first[0] != second[0] and tokenizer.unk_id not in (*first, *second):
-            found[0].setdefault(int(first[0]), set()).add(int(second[0]))
-            found[1].setdefault(int(second[0]), set()).add(int(first[0]))
+    pairs = dict.fromkeys([*pairs, *((one.lower(), other.lower()) for one, other in pairs)])
+    tokens = lone_tokens(tokenizer, (word for pair in pairs for word in pair))
+    for one, other in pairs:
+        if one in tokens and other in tokens and tokens[one] != tokens[other]:
+            found[0].setdefault(tokens[one], set()).add(tokens[other])
+            found[1].setdefault(tokens[other], set()).add(tokens[one])
     parts = [(part, entries) for side, entries in zip(sides, found, strict=True) for part in halves(side)]
     for part, entries in parts:
         if set(np.concatenate(list(part)).tolist()).isdisjoint(entries):
@@ -225,8 +224,8 @@ def of_languages(
 # ---------------------------------------------------------------------------------------------- measuring
 
 
-def measured(
-    laboratory: Laboratory,
+def shift_grid(
+    bilingual: Bilingual,
     sequences: Sequence[np.ndarray],
     references: Sequence[np.ndarray],
     vectors: Tensor,
@@ -238,7 +237,7 @@ def measured(
     """What shifting by a vector for each layer, or each layer and sentence, does, by layer and alpha.
 
     Args:
-        laboratory: what is known of the tokens.
+        bilingual: what is known of the tokens.
         sequences: S sentences, in ids.
         references: their translations.
         vectors: [1 + layers, D] or [1 + layers, S, D].
@@ -253,19 +252,19 @@ def measured(
     shown, right = halves(sequences), halves(references)
     for layer, vector in enumerate(vectors):
         for index, alpha in enumerate(alphas):
-            said = laboratory.head.read_off(sequences, alpha * vector, layer)
+            said = bilingual.head.read_off(sequences, alpha * vector, layer)
             for number, told in enumerate(halves(said)):
-                found = shares(laboratory, shown[number], right[number], told, target)
+                found = shares(bilingual, shown[number], right[number], told, target)
                 grid[number, :, layer, index] = [found[name] for name in SHARES]
             over()
     result: dict[str, Any] = {name: values.round(5).tolist() for name, values in zip(SHARES, grid[1], strict=True)}
-    if laboratory.translations is None:
+    if bilingual.translations is None:
         result |= {"translated": None, "translated_chance": None}
-    return result, grid[0, SHARES.index("bleu_1" if laboratory.translations is None else "translated")]
+    return result, grid[0, SHARES.index("bleu_1" if bilingual.translations is None else "translated")]
 
 
 def shares(
-    laboratory: Laboratory,
+    bilingual: Bilingual,
     sequences: Sequence[np.ndarray],
     references: Sequence[np.ndarray],
     said: Sequence[np.ndarray],
@@ -274,15 +273,15 @@ def shares(
     """Tokens converted, translated and repeated, and BLEU-1, with their chances: SHARES; see `shift`.
 
     Args:
-        laboratory: what is known of the tokens.
+        bilingual: what is known of the tokens.
         sequences: of each sentence, what was shown.
         references: of each sentence the ids of its translation.
         said: of each sentence, what the head said.
         target: number of the language that is wanted; the sentences are of the other one.
     """
     shown, told = np.concatenate(list(sequences)), np.concatenate(list(said))
-    own = laboratory.language[shown] == 1 - target
-    translations = laboratory.translations[1 - target] if laboratory.translations is not None else {}
+    own = bilingual.language[shown] == 1 - target
+    translations = bilingual.translations[1 - target] if bilingual.translations is not None else {}
     asked = [
         (after, translations[before])
         for before, after in zip(shown.tolist(), told.tolist(), strict=True)
@@ -293,7 +292,7 @@ def shares(
     by_length = np.argsort([len(reference) for reference in references], kind="stable")
     others = dict(zip(by_length.tolist(), np.roll(by_length, 1).tolist(), strict=True))
     return {
-        "converted": float((laboratory.language[told][own] == target).mean()) if own.any() else 0.0,
+        "converted": float((bilingual.language[told][own] == target).mean()) if own.any() else 0.0,
         "translated": float(np.mean([after in right for after, right in asked])) if asked else 0.0,
         "translated_chance": float(np.mean(by_chance)) if asked else 0.0,
         "repeated": float(np.mean([Counter(row.tolist()).most_common(1)[0][1] / len(row) for row in said])),

@@ -17,6 +17,8 @@ from bertwright.train import Progress, kept_steps
 Found = Callable[[dict[str, Any], Run], dict[str, Any]]
 """What is kept of a training: its result and its run folder, which is removed then, -> what goes into the file."""
 
+NOTICES_TOLD = 5
+
 
 @dataclass(frozen=True)
 class Trainings:
@@ -53,6 +55,13 @@ class Trainings:
             )
         return kept["found"]
 
+    def tell(self, notices: Sequence[str]) -> None:
+        """Say the first ones of what is odd in data, and how many more there are."""
+        for notice in notices[:NOTICES_TOLD]:
+            self.say(notice)
+        if len(notices) > NOTICES_TOLD:
+            self.say(f"... and {len(notices) - NOTICES_TOLD:,} more such notices")
+
     def train(
         self,
         name: str,
@@ -83,7 +92,9 @@ class Trainings:
 
         def compute() -> dict[str, Any]:
             own = settings.model_copy(update={"run": str(run.folder)})
-            return found(finetune(own, resume=run.recipe.exists(), progress=self.progress, given=given), run)
+            result = finetune(own, resume=run.recipe.exists(), progress=self.progress, given=given)
+            self.tell(result["notices"])
+            return found(result, run)
 
         kept = self.cell(name, depends, compute)
         if run.folder.exists():  # only now: what it found is in the cell

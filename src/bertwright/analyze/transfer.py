@@ -45,7 +45,7 @@ def transfer(
         recipes: name of the training data -> how a model is fine-tuned on them, all of one task; start.checkpoint and
             data.test are not looked at.
         encoders: name -> checkpoint; the first one also lends its shape to random weights.
-        tests: name -> file of labelled examples.
+        tests: name -> file of labelled examples, read as the recipe of that name reads, or else the first one.
         trainings: their folder, with a JSON file for each and results/transfer.json, and who is told.
         seeds: of the trainings.
         most: examples of a test, chosen by a hash of their texts. Those that stand in any training data are dropped,
@@ -65,18 +65,19 @@ def transfer(
             than the training data.
         Interrupted: Ctrl-C or SIGTERM came; the training that went on was saved first.
     """
-    rates = rates or {}
+    rates, seeds = rates or {}, list(dict.fromkeys(seeds))
     _check(recipes, encoders, tests, rates)
     data = {name: recipe.data.model_copy(update={"test": None}) for name, recipe in recipes.items()}
     readers = {name: TASKS[recipe.task](recipe.data.reading) for name, recipe in recipes.items()}
     sides = {name: read_files(readers[name], data[name]) for name in recipes}
     task = next(iter(readers.values()))
-    judged, dropped = _tests(task, list(sides.values()), tests, most)
+    judged, dropped = _tests({name: readers.get(name, task) for name in tests}, list(sides.values()), tests, most)
     for name, count in dropped.items():
         if count:
             trainings.say(f"{count:,} examples of {name} stand in training data, and are left out")
+    trainings.tell([notice for reader in readers.values() for notice in reader.notices])
     asked = digest(content_of(judged))
-    found = partial(_found, judged)
+    found = partial(_found, judged, trainings)
     # A label that only a test has can be counted as wrong; of answers, tests must not tell what there is to learn.
     seen = [] if isinstance(task, QuestionAnswering) else [each for examples in judged.values() for each in examples]
     folders = {name: checkpoint_folder(expand(checkpoint)) for name, checkpoint in encoders.items()}
@@ -98,7 +99,7 @@ def transfer(
         "kind": "transfer",
         "task": next(iter(recipes.values())).task,
         "metrics": list(ANSWERS) if isinstance(task, QuestionAnswering) else [measured],
-        "seeds": list(seeds),
+        "seeds": seeds,
         "tests": {name: len(examples) for name, examples in judged.items()},
         "dropped": dropped,
         "unknown": {name: _unknown(folders[name], judged) for name in encoders},
@@ -157,7 +158,7 @@ def _check(
     tests: Mapping[str, str],
     rates: Mapping[str, float],
 ) -> None:
-    tasks = {recipe.task for recipe in recipes.values()}
+    tasks = {f"{recipe.task} ({recipe.data.label_kind})" for recipe in recipes.values()}
     if len(tasks) != 1:
         raise UserError(
             f"the recipes are of {len(tasks)} tasks: {', '.join(sorted(tasks))}",
@@ -187,17 +188,18 @@ def _check(
 
 
 def _tests(
-    task: Task, trained: Sequence[Mapping[str, list[Example]]], tests: Mapping[str, str], most: int
+    readers: Mapping[str, Task], trained: Sequence[Mapping[str, list[Example]]], tests: Mapping[str, str], most: int
 ) -> tuple[dict[str, list[Example]], dict[str, int]]:
     """The examples of each test: `most` of those that are in none of the training data; and how many are in some.
 
     Raises:
         UserError: nothing is left of a test, or it has no label in common with training data.
     """
+    task = next(iter(readers.values()))
     known = {
         mark for sides in trained for examples in sides.values() for each in examples for mark in _marks(task, each)
     }
-    every = {name: read_all(task, expand(file)) for name, file in tests.items()}
+    every = {name: read_all(readers[name], expand(file)) for name, file in tests.items()}
     # A translation of a question is known with it, and so is the passage that it is on, in that language, too.
     marks = [_marks(task, each) for examples in every.values() for each in examples]
     while more := set[tuple[str, str]]().union(*(own for own in marks if not known.isdisjoint(own))) - known:
@@ -244,7 +246,9 @@ def labels_of(example: Example) -> set[str]:
     return {each for each in several if isinstance(each, str)}
 
 
-def _found(judged: Mapping[str, Sequence[Example]], result: dict[str, Any], run: Run) -> dict[str, Any]:
+def _found(
+    judged: Mapping[str, Sequence[Example]], trainings: Trainings, result: dict[str, Any], run: Run
+) -> dict[str, Any]:
     """What is kept of a training: the metrics of its best checkpoint on every test, and what each answer is worth."""
     predictor = Predictor.load(run.folder)
     task, scores, each = predictor.task, {}, {}
@@ -252,4 +256,5 @@ def _found(judged: Mapping[str, Sequence[Example]], result: dict[str, Any], run:
         answers = predictor.answers(examples)
         scores[name] = task.scores(examples, answers)["metrics"]
         each[name] = [[round(value, 4), units] for value, units in each_worth(task, examples, answers)]
+    trainings.tell(task.notices)
     return {"examples": result["examples"]["train"], "scores": scores, "each": each}

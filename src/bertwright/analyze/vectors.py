@@ -193,6 +193,12 @@ def one_a_row(sequences: Sequence[np.ndarray], special: SpecialTokens, length: i
     return rows, (rows.sequence_starts // length)[np.argsort(rows.sample_ids)]
 
 
+def token_mean(of_each: np.ndarray, sequences: Sequence[np.ndarray]) -> np.ndarray:
+    """The mean over all tokens of some sequences, [.., D], from that of each sequence, [.., S, D]."""
+    sizes = np.array([len(ids) for ids in sequences], dtype=np.float32)
+    return np.average(of_each, axis=-2, weights=sizes).astype(np.float32)
+
+
 def normalized(vectors: np.ndarray) -> np.ndarray:
     """Vectors of length 1, [N, D] -> [N, D]."""
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(1e-12)

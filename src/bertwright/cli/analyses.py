@@ -68,7 +68,7 @@ def _rates(given: Iterable[str]) -> dict[str, float]:
             found[name] = 0.0
         if not 0 < found[name] < 1:
             raise UserError(
-                f"{name}={text} gives no learning rate", expected="NAME=RATE, such as random=5e-4", advice="mend it"
+                f"{name}={text} gives no learning rate", expected=f"NAME=RATE, such as {name}=5e-4", advice="mend it"
             )
     return found
 
@@ -399,7 +399,7 @@ def alignment(
 def reconstruction(
     model: Model,
     files: Annotated[list[str], typer.Argument(metavar="FILE FILE...", help="Sentences, one a line, by language.")],
-    most: Annotated[int, typer.Option(help="Sentences of each language, at most.", min=1)] = 500,
+    most: Annotated[int, typer.Option(help="Sentences of each language, at most.", min=2)] = 500,
     run: Annotated[str, typer.Option(help="Folder for the result and its page.")] = "runs/reconstruction",
     as_json: Json = False,
 ) -> None:
@@ -442,6 +442,7 @@ def shift(
         every = {name: values for name, values in result[kind].items() if values is not None}
         shares = every if kind == "unshifted" else {name: v[best["layer"]][place] for name, v in every.items()}
         told = ", ".join(f"{name} {value:.3f}" for name, value in shares.items())
-        say(f"{kind:>9} at layer {best['layer']}, alpha {best['alpha']:g}: {told}")
+        where = "" if kind == "unshifted" else f" at layer {best['layer']}, alpha {best['alpha']:g}"
+        say(f"{kind:>9}{where}: {told}")
     draw_report(run)
     print_json(result, as_json)

@@ -191,12 +191,12 @@ ANALYSES: dict[str, str] = {
     ),
     "words": "词",
     "mean reciprocal rank of {count} {kind}": "{count} 个{kind}的平均倒数排名",
-    "A linear probe tells the language of a token's vector, of kinds of tokens that it has not seen; so do the nearest "
-    "of the vectors that it learnt from, before and after the mean of each language is subtracted. The offset is the "
-    "mean cosine between the difference of a pair and that of the languages' means; beside it that of sentences that "
-    "are no pairs.": (
-        "线性探针从词元的向量判断语言，测试用的词元种类它没有见过；另外由它学过的向量中最近的几个来判断，减去各语言均值之前和之后各一次。"
-        "偏移是一对译文之差与语言均值之差的平均余弦；旁边是不成对的句子的同一数值。"
+    "Two probes guess the language of a token from its vector: a linear one, and a vote of the fifteen nearest "
+    "vectors, before and after the mean of each language is subtracted. They are asked for tokens that they have not "
+    "learnt from. The dashed line is the mean cosine between the difference of a pair of sentences and that of the "
+    "languages' means, the dotted one the same of sentences that are no translations.": (
+        "两个探针从词元的向量猜它的语言：一个是线性的，一个由最近的十五个向量投票（减去各语言均值之前和之后各一次）。被问的词元它们都没有学过。"
+        "虚线是一对译文之差与语言均值之差的平均余弦，点线是不成对的句子的同一数值。"
     ),
     "random weights": "随机权重",
     "{title}: several runs": "{title}：几次训练",
@@ -205,9 +205,12 @@ ANALYSES: dict[str, str] = {
     "not shifted": "不移动",
     "from {one} to {other}": "从 {one} 到 {other}",
     "Layer {layer} and α = {alpha}, chosen on other sentences.": "第 {layer} 层，α = {alpha}，由另一些句子选出。",
-    "Tokens that the dictionary knows: {count}.": "词典认识的词元：{count} 个。",
-    "In brackets what chance gives: the answers at any other places; another sentence's reference.": (
-        "括号里是瞎猜：同样的回答放在任意别的位置；用另一句的译文作参考。"
+    "Tokens that the dictionary knows: {count} of {one}, {other_count} of {other}.": (
+        "词典认识的词元：{one} {count} 个，{other} {other_count} 个。"
+    ),
+    "In brackets what chance gives: for translations the same answers at any other places, for BLEU-1 the translation "
+    "of another sentence of like length.": (
+        "括号里是瞎猜：译文一栏是把同样的回答放在任意别的位置，BLEU-1 一栏是用长度相近的另一句的译文作参考。"
     ),
     "random vectors, the most at any layer and α": "随机向量，各层各 α 中最高",
     "held-out loss in nats": "留出损失（nat）",
@@ -224,7 +227,10 @@ ANALYSES: dict[str, str] = {
     "Mean reciprocal rank (precision at 1). Chance: {chances}. Best layer of random weights: {random}.": (
         "平均倒数排名（首位准确率）。瞎猜：{chances}。随机权重的最好一层：{random}。"
     ),
-    "In brackets random weights. Chance is .5.": "括号里是随机权重。瞎猜是 0.5。",
+    "In brackets random weights. By chance a probe is right in half of the cases; nearest neighbours in fewer, where "
+    "they have learnt from a token's translation: for {count} words both or neither were learnt from.": (
+        "括号里是随机权重。瞎猜对一半；学过词元的译文时最近邻会更低：{count} 个词与译文都学过或都没有。"
+    ),
     " {count} lines are longer than the model reads, and are left out.": "有 {count} 行超过模型能读的长度，没有使用。",
     # Reconstruction
     "Does the language stay?": "语言会留下来吗？",

@@ -52,10 +52,9 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
             + too_long(result["too_long"], say)
         ),
     ]
-    for name in ("converted", "translated", "bleu_1", "repeated"):
-        if result["shift"][name] is not None:
-            chart = layer_curves(result, name, names)
-            blocks += [Heading(names[name]), Figure(chart, summary=names[name], height=320)]
+    for name in _told(result):
+        chart = layer_curves(result, name, names)
+        blocks += [Heading(names[name]), Figure(chart, summary=names[name], height=320)]
     best = result["best"]
     blocks += [
         _table(result, names, say),
@@ -68,6 +67,11 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
     return blocks
 
 
+def _told(result: dict[str, Any]) -> list[str]:
+    """The shares that the page tells: without a dictionary no translations."""
+    return [name for name in ("converted", "translated", "bleu_1", "repeated") if result["shift"][name] is not None]
+
+
 def _table(result: dict[str, Any], names: dict[str, str], say: Say) -> Table:
     """What comes at the best layer and alpha, beside the controls."""
     best, one, other = result["best"], *result["languages"]
@@ -78,7 +82,7 @@ def _table(result: dict[str, Any], names: dict[str, str], say: Say) -> Table:
         "random": names["random"],
         "reverse": say("from {one} to {other}", one=other, other=one),
     }
-    columns = [name for name in ("converted", "translated", "bleu_1", "repeated") if result["shift"][name] is not None]
+    columns = _told(result)
     rows = []
     for kind, title in kinds.items():
         values = result[kind]
@@ -94,9 +98,19 @@ def _table(result: dict[str, Any], names: dict[str, str], say: Say) -> Table:
         layer=str(best["layer"]),
         alpha=f"{best['alpha']:g}",
     )
-    note += " " + say("In brackets what chance gives: the answers at any other places; another sentence's reference.")
+    note += " " + say(
+        "In brackets what chance gives: for translations the same answers at any other places, for BLEU-1 the "
+        "translation of another sentence of like length."
+    )
     if result["asked"] is not None:
-        note += " " + say("Tokens that the dictionary knows: {count}.", count=number(result["asked"][0]))
+        count, other_count = map(number, result["asked"])
+        note += " " + say(
+            "Tokens that the dictionary knows: {count} of {one}, {other_count} of {other}.",
+            count=count,
+            one=one,
+            other_count=other_count,
+            other=other,
+        )
     return Table(["", *(names[name] for name in columns)], rows, [False] + [True] * len(columns), note)
 
 

@@ -51,15 +51,16 @@ def _table(result: dict[str, Any], say: Say) -> Table:
         trained = f"{row['train']} ({number(row['examples'])})"
         rows.append([encoder, trained, *(mean_and_deviation(row["scores"][test][metric]) for test, metric in places)])
     guesses = [result["chance"][test] if metric == result["judged_by"] else None for test, metric in places]
+    note = ""
     if any(guess is not None for guess in guesses):
         rows.append([say("chance"), "", *("–" if guess is None else number(100 * guess, 1) for guess in guesses)])
+        note = (
+            say("Chance: any part of the passage that is as long as the answer.")
+            if result["task"] == "qa"
+            else say("Chance: always the most frequent label of the test.")
+        )
     tests = [f"{test}: {metric_name(metric, say)} ({number(result['tests'][test])})" for test, metric in places]
     columns = [say("pre-training"), say("fine-tuning (examples)"), *tests]
-    note = (
-        say("Chance: any part of the passage that is as long as the answer.")
-        if result["task"] == "qa"
-        else say("Chance: always the most frequent label of the test.")
-    )
     return Table(columns, rows, [False, False] + [True] * len(places), note)
 
 
@@ -96,7 +97,7 @@ def _published(say: Say) -> Table:
         [many, english, "63.3", "78.8"],
         [many, both, "82.6", "90.1"],
     ]
-    columns = [say("pre-training"), say("fine-tuning (examples)"), say("exact match"), "F1"]
+    columns = [say("pre-training"), say("fine-tuning"), say("exact match"), "F1"]
     note = say(
         "Published (slide 78; Hsu, Liu and Lee 2019): BERT-base, tested on DRCD. F1 of Chinese answers is that of "
         "characters here, by their longest common run, as CMRC's scorer has it."
