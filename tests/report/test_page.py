@@ -132,6 +132,13 @@ def test_the_title_can_be_given(demo_folder: Path, tmp_path: Path) -> None:
     assert "<h1>A &amp; B</h1>" in page
 
 
+def test_the_title_names_a_few_runs_and_counts_many(tmp_path: Path) -> None:
+    places = [made_up.similarity(tmp_path / name) for name in ("one", "two", "three", "four")]
+    few, many = (page_of(write_report(places[:count], tmp_path / "report.html")) for count in (3, 4))
+    assert "<h1>Report: one, two, three</h1>" in few
+    assert "<h1>Report: 4 runs</h1>" in many
+
+
 def test_no_heavy_library_is_imported() -> None:
     code = "import sys, bertwright.report.sections; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -339,11 +339,13 @@ def test_sections_of_several_models_name_them(tmp_path: Path) -> None:
         "One word in many sentences (one)",  # of one model: by the folders
         "One word in many sentences (other)",
     ]
-    change(places[1] / "results" / "similarity.json", model="another")
+    change(places[1] / "results" / "similarity.json", model="runs/another")
     assert [section.title for section in sections_of(*places).values()] == [
         "One word in many sentences (made-up)",
         "One word in many sentences (another)",
     ]
+    change(places[0] / "results" / "similarity.json", model="other/another")
+    assert sections_of(*places)["similarity-1"].title == "One word in many sentences (other/another)"
 
 
 def test_the_nearest_sentence_is_named(tmp_path: Path) -> None:

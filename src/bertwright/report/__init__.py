@@ -12,6 +12,9 @@ from bertwright.report.sections import all_sections, headline
 from bertwright.report.sources import Source, read_sources
 from bertwright.run import write_text
 
+NAMED = 3
+"""Runs that the title names; of more it tells the number."""
+
 
 def write_report(sources: list[Path], out: Path, title: str | None = None, language: str = "en") -> Path:
     """Draw runs and results as one page.
@@ -69,4 +72,6 @@ def render(paths: list[Path], title: str | None = None, language: str = "en") ->
 def _title(sources: list[Source], say: Say) -> str:
     if demo_result(sources):
         return say("The demo: why pre-training matters")
+    if len(sources) > NAMED:
+        return say("Report: {count} runs", count=str(len(sources)))
     return say("Report: {names}", names=", ".join(source.name for source in sources))

@@ -6,6 +6,7 @@ CHINESE: dict[str, str] = {
     **ANALYSES,
     # The page
     "Report: {names}": "报告：{names}",
+    "Report: {count} runs": "报告：{count} 次训练",
     "The demo: why pre-training matters": "演示：预训练为什么重要",
     "to the content": "跳到正文",
     "light or dark look": "浅色或深色",

@@ -31,9 +31,11 @@ def sections_of(
 ) -> list[Section]:
     """A section for every results/KIND.json, drawn by a function; of several, the titles name the models."""
     found = [source for source in sources if kind in source.results]
-    names = [str(source.results[kind].get("model", source.name)) for source in found]
-    if len(set(names)) < len(names):  # one model, measured twice
-        names = [source.name for source in found]
+    models = [str(source.results[kind].get("model", source.name)) for source in found]
+    names = next(
+        (each for each in ([Path(model).name for model in models], models) if len(set(each)) == len(each)),
+        [source.name for source in found],  # one model, measured twice
+    )
     titles = [f"{title} ({name})" for name in names] if len(found) > 1 else [title]
     return [
         Section(f"{kind}-{index}", each, draw(source.results[kind]))
