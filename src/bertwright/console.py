@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -32,14 +32,18 @@ def tell(counts: dict[str, int], told: str) -> None:
             say(f"{side}: {count:,} examples {told}", "yellow")
 
 
-def notices(result: dict[str, Any], shown: int = 5) -> None:
+def shortened(notices: Sequence[str], shown: int = 5) -> list[str]:
+    """The first ones of what is odd in data, and how many more there are."""
+    more = [f"... and {len(notices) - shown:,} more such notices"] if len(notices) > shown else []
+    return [*notices[:shown], *more]
+
+
+def notices(result: dict[str, Any]) -> None:
     """What is odd in the data."""
     if result.get("num_ignored"):
         say(f"{result['num_ignored']:,} examples with a label of data.ignored_labels were left out", "yellow")
-    for notice in result["notices"][:shown]:
+    for notice in shortened(result["notices"]):
         say(notice, "yellow")
-    if len(result["notices"]) > shown:
-        say(f"... and {len(result['notices']) - shown:,} more such notices", "yellow")
 
 
 def print_scores(name: str, scores: dict[str, Any]) -> None:

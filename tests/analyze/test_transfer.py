@@ -279,14 +279,14 @@ def test_a_test_is_read_as_the_recipe_of_its_name_reads(recipe: Path, trained: P
     """Two languages of a task seldom come in files of the same columns; a seed that is given twice is one."""
     with (trained / "train.csv").open(encoding="utf-8", newline="") as file:
         rows = [(row["text"] + "呀", row["label"]) for row in csv.DictReader(file)]
-    columns = {"data": {"text_column": "review", "label_column": "stars"}, "train": {"epochs": 1}}
+    columns = {"text_column": "review", "label_column": "stars"}
     files = {}
     for side, part in (("train", rows[:40]), ("development", rows[40:])):
         files[side] = tmp_path / f"{side}.csv"
         with files[side].open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows([("review", "stars"), *part])
     loaded = changed(load_recipe(FinetuneRecipe, recipe), {"train": {"epochs": 1}})
-    other = changed(loaded, {"data": {**columns["data"], **{side: str(path) for side, path in files.items()}}})
+    other = changed(loaded, {"data": {**columns, **{side: str(path) for side, path in files.items()}}})
     told = written(tmp_path / "told.csv", [("很好", "positive")])
     asked = tmp_path / "asked.csv"
     asked.write_text("review,stars\n太好了,positive\n", encoding="utf-8")

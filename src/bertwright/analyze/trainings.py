@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bertwright.config import FinetuneRecipe, PretrainRecipe
+from bertwright.console import shortened
 from bertwright.errors import UserError
 from bertwright.finetune import Given, finetune
 from bertwright.recipe import load_recipe, parse
@@ -16,8 +17,6 @@ from bertwright.train import Progress, kept_steps
 
 Found = Callable[[dict[str, Any], Run], dict[str, Any]]
 """What is kept of a training: its result and its run folder, which is removed then, -> what goes into the file."""
-
-NOTICES_TOLD = 5
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,9 @@ class Trainings:
         return kept["found"]
 
     def tell(self, notices: Sequence[str]) -> None:
-        """Say the first ones of what is odd in data, and how many more there are."""
-        for notice in notices[:NOTICES_TOLD]:
+        """Say what is odd in data."""
+        for notice in shortened(notices):
             self.say(notice)
-        if len(notices) > NOTICES_TOLD:
-            self.say(f"... and {len(notices) - NOTICES_TOLD:,} more such notices")
 
     def train(
         self,
