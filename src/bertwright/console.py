@@ -2,9 +2,11 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+
+from bertwright.errors import shortened
 
 
 @functools.cache
@@ -30,12 +32,6 @@ def tell(counts: dict[str, int], told: str) -> None:
     for side, count in counts.items():
         if count:
             say(f"{side}: {count:,} examples {told}", "yellow")
-
-
-def shortened(notices: Sequence[str], shown: int = 5) -> list[str]:
-    """The first ones of what is odd in data, and how many more there are."""
-    more = [f"... and {len(notices) - shown:,} more such notices"] if len(notices) > shown else []
-    return [*notices[:shown], *more]
 
 
 def notices(result: dict[str, Any]) -> None:

@@ -1,6 +1,7 @@
-"""The two ways a command ends early: a mistake that the user can mend, and an interruption."""
+"""The two ways a command ends early (a mistake that the user can mend, an interruption), and what is odd in data."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 HALF_A_PAIR = re.compile("[\\ud800-\\udfff]")
@@ -58,3 +59,9 @@ def require_whole_characters(text: str, where: str, *, file: str | Path | None =
             expected="whole characters",
             advice="the text was cut inside a character, or was no UTF-8: mend it, or leave it out",
         ) from None
+
+
+def shortened(notices: Sequence[str], shown: int = 5) -> list[str]:
+    """The first ones of what is odd in data, and how many more there are."""
+    more = [f"... and {len(notices) - shown:,} more such notices"] if len(notices) > shown else []
+    return [*notices[:shown], *more]

@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from bertwright.config import FinetuneRecipe, PretrainRecipe
-from bertwright.console import shortened
-from bertwright.errors import UserError
+from bertwright.errors import UserError, shortened
 from bertwright.finetune import Given, finetune
 from bertwright.recipe import load_recipe, parse
 from bertwright.run import Run, digest, read_json, remove_folder, write_json
