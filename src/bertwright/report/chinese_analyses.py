@@ -159,6 +159,7 @@ ANALYSES: dict[str, str] = {
         "用一种语言微调，用别的语言测试；{seeds} 个种子的平均 ± 标准差，× 100。"
     ),
     "pre-training": "预训练",
+    "test (examples)": "测试（例子数）",
     "fine-tuning (examples)": "微调（例子数）",
     "none": "无",
     "Chance: any part of the passage that is as long as the answer.": "瞎猜：文章里任意一段，与答案一样长。",
@@ -169,7 +170,7 @@ ANALYSES: dict[str, str] = {
     "Student's t from the spread over seeds and over test examples.": (
         "{encoder} 高出多少，× 100（{metric}），以及 95% 区间：按 t 分布由种子之间和测试样本之间的离散程度得出。"
     ),
-    "than": "与之相比",
+    "{encoder} is better by": "{encoder} 高出",
     "fine-tuning": "微调",
     "Left out, as they or their passages stand in training data: {tests}.": (
         "以下样本或其文章在训练数据里出现过，没有计入：{tests}。"

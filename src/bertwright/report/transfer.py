@@ -23,8 +23,6 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
         seeds=str(len(result["seeds"])),
     )
     blocks: list[Block] = [Paragraph(intro), _table(result, say)]
-    if any(row["against"] for row in result["rows"]):
-        blocks.append(_differences(result, say))
     unread = [
         say("{share} % of {test} to {encoder}", share=number(100 * share, 0), test=test, encoder=encoder)
         for encoder, shares in result["unknown"].items()
@@ -43,42 +41,46 @@ def _blocks(result: dict[str, Any], say: Say) -> list[Block]:
 
 
 def _table(result: dict[str, Any], say: Say) -> Table:
-    """A row for each encoder and set of training data, a column for each test and metric."""
-    places = [(test, metric) for test in result["tests"] for metric in result["metrics"]]
+    """Slide 78's: for each test a row for each encoder and set of training data; and who guesses."""
+    first, metrics, judged_by = result["rows"][0]["encoder"], result["metrics"], result["judged_by"]
+    columns = [say("test (examples)"), say("pre-training"), say("fine-tuning (examples)")]
+    columns += [metric_name(metric, say) for metric in metrics]
+    notes = []
+    if judged_by is not None:
+        columns.append(say("{encoder} is better by", encoder=first))
+        notes = [_chance_note(result["task"], say)] if judged_by in metrics else []
+        notes.append(_difference_note(first, judged_by, say))
+    against = {(row["train"], other): found for row in result["rows"] for other, found in row["against"].items()}
     rows = []
-    for row in result["rows"]:
-        encoder = say("none") if row["encoder"] == "none" else row["encoder"]
-        trained = f"{row['train']} ({number(row['examples'])})"
-        rows.append([encoder, trained, *(mean_and_deviation(row["scores"][test][metric]) for test, metric in places)])
-    guesses = [result["chance"][test] if metric == result["judged_by"] else None for test, metric in places]
-    note = ""
-    if any(guess is not None for guess in guesses):
-        rows.append([say("chance"), "", *("–" if guess is None else number(100 * guess, 1) for guess in guesses)])
-        note = (
-            say("Chance: any part of the passage that is as long as the answer.")
-            if result["task"] == "qa"
-            else say("Chance: always the most frequent label of the test.")
-        )
-    tests = [f"{test}: {metric_name(metric, say)} ({number(result['tests'][test])})" for test, metric in places]
-    columns = [say("pre-training"), say("fine-tuning (examples)"), *tests]
-    return Table(columns, rows, [False, False] + [True] * len(places), note)
+    for test, examples in result["tests"].items():
+        name = f"{test} ({number(examples)})"
+        for row in result["rows"]:
+            encoder = say("none") if row["encoder"] == "none" else row["encoder"]
+            scores = [mean_and_deviation(row["scores"][test][metric]) for metric in metrics]
+            found = against.get((row["train"], row["encoder"]))
+            better = [] if judged_by is None else [_interval(found[test]) if found else ""]
+            rows.append([name, encoder, f"{row['train']} ({number(row['examples'])})", *scores, *better])
+            name = ""  # the rows of a test stand together
+        if judged_by in metrics:
+            guess = number(100 * result["chance"][test], 1)
+            chance = [guess if metric == judged_by else "–" for metric in metrics]
+            rows.append(["", say("chance"), "", *chance, ""])
+    return Table(columns, rows, [False] * 3 + [True] * (len(columns) - 3), " ".join(notes))
 
 
-def _differences(result: dict[str, Any], say: Say) -> Table:
-    """By how much the first encoder is better than each other one."""
-    first, tests = result["rows"][0]["encoder"], list(result["tests"])
-    rows = [
-        [say("none") if other == "none" else other, row["train"], *(_interval(found[test]) for test in tests)]
-        for row in result["rows"]
-        for other, found in row["against"].items()
-    ]
-    note = say(
+def _chance_note(task: str, say: Say) -> str:
+    if task == "qa":
+        return say("Chance: any part of the passage that is as long as the answer.")
+    return say("Chance: always the most frequent label of the test.")
+
+
+def _difference_note(first: str, judged_by: str, say: Say) -> str:
+    return say(
         "By how much {encoder} is better, × 100 ({metric}), and the interval that holds it in 95 of 100 experiments: "
         "Student's t from the spread over seeds and over test examples.",
         encoder=first,
-        metric=metric_name(result["judged_by"], say),
+        metric=metric_name(judged_by, say),
     )
-    return Table([say("than"), say("fine-tuning"), *tests], rows, [False, False] + [True] * len(tests), note)
 
 
 def _interval(found: list[float]) -> str:
