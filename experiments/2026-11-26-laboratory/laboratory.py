@@ -35,7 +35,7 @@ import tempfile
 import urllib.request
 import zlib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,20 +118,9 @@ def main() -> None:
     if not (run / "results" / "shift.json").exists():
         shift(last, parallel, dictionary, alphas=(0.5, 1.0, 1.5, 2.0, 3.0), folder=run)
     testament(run, last)
-    text = folder / f"text-a-{given.share:g}.txt"
-    level = plateau(text, given.random_share)
-    lines = text.read_text(encoding="utf-8").splitlines()
-    read = 2 * (1 - HELD_OUT) * (sum(len(line.split()) for line in lines) + FRAME * len(lines))
-    steps = [record for record in Run(run).read_log() if "loss" in record]
-    losses = np.array([record["loss"] for record in steps])
-    found = {
-        "by_length": by_length(parallel[0]),
-        "plateau": level,
-        **course(losses, level),
-        "training_loss": float(losses[-len(losses) // 100 :].mean()),
-        "epochs": sum(record["tokens"] for record in steps) / read,
-    }
-    keep_result({"kind": "laboratory", **found}, run)
+    text = (folder / f"text-a-{given.share:g}.txt").read_text(encoding="utf-8").splitlines()
+    learnt = learning(Run(run).read_log(), text, given.random_share)
+    keep_result({"kind": "laboratory", "by_length": by_length(parallel[0]), **learnt}, run)
     runs = sorted(path.parents[1] for path in folder.glob("*/results/laboratory.json"))
     for language in ("en", "zh"):
         print(write_report(runs, folder / f"laboratory.{language}.html", language=language))
@@ -256,13 +245,28 @@ def by_length(sentences: Path) -> float:
     return sum(sum(1 / rank for rank in range(1, count + 1)) for count in lengths.values()) / lengths.total()
 
 
-def plateau(text: Path, random_share: float) -> float:
+def learning(log: Iterable[Mapping[str, Any]], text: Sequence[str], random_share: float) -> dict[str, float]:
+    """What a training's log says of its loss, and how often it has read both languages."""
+    words = [word for line in text for word in line.split()]
+    level = plateau(words, random_share)
+    steps = [record for record in log if "loss" in record]
+    losses = np.array([record["loss"] for record in steps])
+    read = sum(record["tokens"] for record in steps)
+    return {
+        "plateau": level,
+        **course(losses, level),
+        "training_loss": float(losses[-len(losses) // 100 :].mean()),
+        "epochs": read / (2 * (1 - HELD_OUT) * (len(words) + FRAME * len(text))),
+    }
+
+
+def plateau(words: Sequence[str], random_share: float) -> float:
     """Nats a token that frequencies leave to a model that knows the language: both have the same ones.
 
     Of the tokens that are asked a tenth is shown, and some have a random one of both languages in their place: what is
     shown is the more likely to be the answer, the more frequent it is.
     """
-    rates = np.array(list(Counter(text.read_text(encoding="utf-8").split()).values()), dtype=np.float64)
+    rates = np.array(list(Counter(words).values()), dtype=np.float64)
     rates /= rates.sum()
     own = -np.log(rates)
     noise = random_share / (2 * len(rates))

@@ -1,4 +1,4 @@
-"""Many languages in a real encoder, the multilingual E5: slides 77, 78 and 80 to 82; predictions P13, P15, P17 and P18.
+"""Many languages in a real encoder, the multilingual E5: slides 77 to 82; predictions P13 to P18.
 
     python experiments/2026-11-26-multilingual/multilingual.py --multilingual E5 --english MINILM
     ... --only head shift
