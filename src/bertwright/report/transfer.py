@@ -46,9 +46,10 @@ def _table(result: dict[str, Any], say: Say) -> Table:
     columns = [say("test (examples)"), say("pre-training"), say("fine-tuning (examples)")]
     columns += [metric_name(metric, say) for metric in metrics]
     notes = []
+    if judged_by in metrics:
+        notes.append(_chance_note(result["task"], say))
     if judged_by is not None:
         columns.append(say("{encoder} is better by", encoder=first))
-        notes = [_chance_note(result["task"], say)] if judged_by in metrics else []
         notes.append(_difference_note(first, judged_by, say))
     against = {(row["train"], other): found for row in result["rows"] for other, found in row["against"].items()}
     rows = []
